@@ -1,0 +1,1 @@
+"""The `kindred` command: thin, one module per command."""

@@ -1,0 +1,25 @@
+"""The `kindred` command: registers the commands, and turns errors into one clear line and an exit code."""
+
+import sys
+
+import typer
+
+from kindred.errors import KindredError
+
+app = typer.Typer(
+    name="kindred",
+    help="Recommendations from people who rate alike: load, serve, stream, recommend.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Runs the command line. Exit codes: 0 done, 1 it failed (standard error says why), 2 wrong usage."""
+    try:
+        app()
+    except KindredError as error:
+        sys.stderr.write(f"kindred: {error}\n")
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""Kindred: recommendations from people who rate alike."""

@@ -1,0 +1,213 @@
+"""A user's ratings, and the rule by which events change them. Pure.
+
+A profile is a pure function of the set of its events: per item the latest by (time, then log order) wins, a retraction
+is an event like any other, and forgetting removes everything up to its time. Reading events twice, or again from an
+earlier place in the log, leads to the same profile.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+AttributeValue = str | float | bool
+"""What an attribute of a user or an item can be."""
+
+Attributes = Mapping[str, AttributeValue]
+
+
+class Reaction(Enum):
+    """An opinion without a number."""
+
+    LIKE = "like"
+    DISLIKE = "dislike"
+
+
+@dataclass(frozen=True, slots=True)
+class RatingScale:
+    """The scale on which a catalog's users rate.
+
+    Args:
+        minimum: The lowest rating, at least 0.
+        maximum: The highest rating.
+
+    Raises:
+        ValueError: The bounds are not finite, negative or out of order.
+    """
+
+    minimum: float
+    maximum: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.minimum < self.maximum < float("inf"):
+            raise ValueError(f"a rating scale needs 0 <= minimum < maximum, got {self.minimum:g} to {self.maximum:g}")
+
+    def __str__(self) -> str:
+        return f"{self.minimum:g} to {self.maximum:g}"
+
+    def contains(self, value: float) -> bool:
+        """Tells whether a value is a rating on this scale; NaN and infinities are not."""
+        return self.minimum <= value <= self.maximum
+
+    def stars(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Maps ratings to five stars: the scale's maximum is 5, zero is 0.
+
+        Args:
+            values: Ratings on this scale, any shape.
+
+        Returns:
+            Stars, same shape. MovieLens scales (0.5 to 5, 1 to 5) map to themselves.
+        """
+        return np.asarray(values, np.float64) * (5.0 / self.maximum)
+
+    def value_of(self, reaction: Reaction) -> float:
+        """The rating that stands for a reaction: five stars for LIKE, one star (or the minimum) for DISLIKE."""
+        return self.maximum if reaction is Reaction.LIKE else max(self.minimum, self.maximum / 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A user rated an item: `item` is its index, `value` on the catalog's scale, `at` milliseconds since 1970."""
+
+    item: int
+    value: float
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retracted:
+    """A user took a rating back."""
+
+    item: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A user is forgotten: everything up to and including `at` is gone."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttributesSet:
+    """A user's attributes are now these, all of them."""
+
+    attributes: Attributes
+    at: int
+
+
+ProfileEvent = Rated | Retracted | Forgotten | AttributesSet
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UserProfile:
+    """Everything that events say about a user.
+
+    Args:
+        items: Item indexes, ascending, each once. Shape (n,), uint32.
+        values: Ratings on the catalog's scale; NaN marks a rating that was taken back. Shape (n,), float32.
+        rated_at: Milliseconds since 1970. Shape (n,), int64.
+        forgotten_at: Everything up to this time is forgotten; None if never.
+        attributes: The user's attributes.
+        attributes_at: When they were set; None if never.
+    """
+
+    items: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
+    values: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    rated_at: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    forgotten_at: int | None = None
+    attributes: Attributes = field(default_factory=dict)
+    attributes_at: int | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Bit for bit: the same items, values (a retraction equals a retraction), times and attributes."""
+        return (
+            isinstance(other, UserProfile)
+            and np.array_equal(self.items, other.items)
+            and np.array_equal(self.values.view(np.uint32), other.values.view(np.uint32))
+            and np.array_equal(self.rated_at, other.rated_at)
+            and self.forgotten_at == other.forgotten_at
+            and self.attributes == other.attributes
+            and self.attributes_at == other.attributes_at
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # equal by value, and arrays do not hash
+
+    @property
+    def current(self) -> NDArray[np.bool_]:
+        """Which of the columns' entries are ratings, not retractions. Shape (n,)."""
+        return ~np.isnan(self.values)
+
+    @property
+    def rating_count(self) -> int:
+        """How many items the user rates."""
+        return int(np.count_nonzero(self.current))
+
+    @property
+    def last_rated_at(self) -> int | None:
+        """When the newest of the ratings was given, in milliseconds since 1970; None without ratings."""
+        times = self.rated_at[self.current]
+        return int(times.max()) if times.size else None
+
+
+EMPTY_PROFILE = UserProfile()
+
+
+def merge(profile: UserProfile, events: Iterable[ProfileEvent]) -> UserProfile:
+    """Applies events to a profile.
+
+    Args:
+        profile: The profile so far. It is not changed.
+        events: Events of one user, in log order.
+
+    Returns:
+        The profile after the events: per item the latest by (`at`, then log order), nothing from before the latest
+        `Forgotten`, and the latest attributes.
+    """
+    forgotten_at = profile.forgotten_at
+    attributes, attributes_at = profile.attributes, profile.attributes_at
+    latest: dict[int, tuple[int, float]] = {}
+    for event in events:
+        match event:
+            case Rated(item, value, at):
+                if item not in latest or at >= latest[item][0]:
+                    latest[item] = (at, value)
+            case Retracted(item, at):
+                if item not in latest or at >= latest[item][0]:
+                    latest[item] = (at, np.nan)
+            case Forgotten(at):
+                forgotten_at = at if forgotten_at is None else max(forgotten_at, at)
+            case AttributesSet(new_attributes, at):
+                if attributes_at is None or at >= attributes_at:
+                    attributes, attributes_at = new_attributes, at
+    if forgotten_at is not None and attributes_at is not None and attributes_at <= forgotten_at:
+        attributes, attributes_at = {}, None
+    items, values, rated_at = _overlay(profile, latest, forgotten_at)
+    return UserProfile(items, values, rated_at, forgotten_at, attributes, attributes_at)
+
+
+def _overlay(
+    profile: UserProfile, latest: Mapping[int, tuple[int, float]], forgotten_at: int | None
+) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.int64]]:
+    """Replaces the profile's entries by newer ones, adds the new ones, and drops what is forgotten."""
+    items, values, rated_at = profile.items, profile.values, profile.rated_at
+    if latest:
+        new_items = np.array(sorted(latest), np.uint32)
+        new_at = np.array([latest[item][0] for item in new_items.tolist()], np.int64)
+        new_values = np.array([latest[item][1] for item in new_items.tolist()], np.float32)
+        place = np.searchsorted(items, new_items)
+        known = np.zeros(new_items.shape, np.bool_)
+        known[place < items.size] = items[place[place < items.size]] == new_items[place < items.size]
+        wins = known.copy()
+        wins[known] = new_at[known] >= rated_at[place[known]]
+        values, rated_at = values.copy(), rated_at.copy()
+        values[place[wins]], rated_at[place[wins]] = new_values[wins], new_at[wins]
+        items = np.insert(items, place[~known], new_items[~known])
+        values = np.insert(values, place[~known], new_values[~known])
+        rated_at = np.insert(rated_at, place[~known], new_at[~known])
+    if forgotten_at is not None and (alive := rated_at > forgotten_at).sum() < alive.size:
+        items, values, rated_at = items[alive], values[alive], rated_at[alive]
+    return items, values, rated_at

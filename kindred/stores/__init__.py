@@ -1,0 +1,1 @@
+"""Where users and items are kept: the port and its adapters."""

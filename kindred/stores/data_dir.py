@@ -1,0 +1,120 @@
+"""The embedded store's folder: who may open it, and which generation of the collection is the current one.
+
+    DATA_DIR/
+      lock                    held by the one process that has the folder open; says who it is
+      current.json            names the current generation; replaced atomically
+      generations/NAME/       collection.json, users/ and items/: one complete collection
+
+A load builds a new generation aside and makes it current by replacing one small file. A generation that is not the
+current one is left over from a load that was interrupted, and is removed by the next process that holds the lock.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+from kindred.errors import SchemaError, StoreInUseError, StoreNotLoadedError
+
+
+class DataDir:
+    """A locked data directory.
+
+    Args:
+        path: The folder; made if it is not there.
+
+    Raises:
+        StoreInUseError: Another process holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._lock, 200, 0).decode(errors="replace").strip() or "another process"
+            os.close(self._lock)
+            raise StoreInUseError(str(path), holder) from None
+        os.ftruncate(self._lock, 0)
+        command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
+        os.pwrite(self._lock, f"process {os.getpid()} ({command})".encode()[:200], 0)
+        self._remove_leftovers()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is a current generation."""
+        return (self.path / "current.json").exists()
+
+    def current(self) -> Path:
+        """The folder of the current generation.
+
+        Raises:
+            StoreNotLoadedError: There is none.
+            SchemaError: `current.json` is damaged, or what it names is gone.
+        """
+        try:
+            name = json.loads((self.path / "current.json").read_text())["generation"]
+        except FileNotFoundError:
+            raise StoreNotLoadedError(str(self.path)) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise SchemaError(str(self.path), f"{self.path}/current.json is damaged ({error})") from error
+        generation = self._generations / Path(str(name)).name
+        if not generation.is_dir():
+            raise SchemaError(str(self.path), f"{generation} is missing; load again with --replace")
+        return generation
+
+    def new_generation(self) -> Path:
+        """Makes the folder of a new generation, which is not current yet."""
+        generation = self._generations / uuid4().hex
+        generation.mkdir(parents=True)
+        return generation
+
+    def make_current(self, generation: Path) -> None:
+        """Makes a complete generation the current one, durably and atomically, and removes the one before."""
+        write_json(self.path / "current.json", {"generation": generation.name})
+        self._remove_leftovers()
+
+    def close(self) -> None:
+        """Lets others open the folder. Idempotent."""
+        if self._lock >= 0:
+            os.ftruncate(self._lock, 0)
+            os.close(self._lock)
+            self._lock = -1
+
+    @property
+    def _generations(self) -> Path:
+        return self.path / "generations"
+
+    def _remove_leftovers(self) -> None:
+        keep = self.current().name if self.loaded else None
+        if self._generations.is_dir():
+            for generation in self._generations.iterdir():
+                if generation.name != keep:
+                    shutil.rmtree(generation)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes a JSON file so that a reader, even after a crash, sees the old content or the new, never a part."""
+    aside = path.with_suffix(".new")
+    with aside.open("w") as file:
+        json.dump(data, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

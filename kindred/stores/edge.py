@@ -1,0 +1,248 @@
+"""The embedded store: Qdrant Edge, the engine of the Qdrant server, in this process and on disk.
+
+Every call of the engine holds the interpreter's lock while it works (a search takes a fraction of a millisecond), so
+the methods do not hand it to a thread: they run on the event loop and are atomic there. That, and the lock on the data
+directory, is why `write_users` can compare revisions and write in one engine call for the whole batch.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Self, TypeVar, cast
+
+import qdrant_edge as qe
+
+from kindred.errors import StoreLoadedError, StoreNotLoadedError, UnavailableError
+from kindred.items import CatalogEntry
+from kindred.stores.data_dir import DataDir, write_json
+from kindred.stores.payload import item_payload, read_item, read_user, user_payload
+from kindred.stores.port import CollectionMetadata, Hit, PointId, StoredUser, UserWrite, point_id_of
+from kindred.weighting import SparseVector
+
+VECTOR = "ratings"
+
+Payload = dict[str, Any]
+T = TypeVar("T")
+
+
+def _engine(call: Callable[[], T]) -> T:
+    """Calls the engine. It raises plain `Exception` for what goes wrong inside it: a full disk, a damaged file."""
+    try:
+        return call()
+    except Exception as error:
+        if type(error) is not Exception:
+            raise  # a wrong argument: our defect, not the engine's state
+        raise UnavailableError("store", "the embedded store failed; its log has the reason") from error
+
+
+def _records(records: Iterable[qe.Record]) -> list[tuple[PointId, Payload]]:
+    # The engine's ids come back as int or UUID, and a payload that was asked for is there.
+    return [(cast("PointId", record.id), cast("Payload", record.payload)) for record in records]
+
+
+def _pages(shard: qe.EdgeShard, size: int) -> Iterator[list[tuple[PointId, Payload]]]:
+    offset: qe.PointId | None = None
+    while True:
+        request = qe.ScrollRequest(offset=offset, limit=size, with_payload=True, with_vector=False)
+        records, offset = _engine(partial(shard.scroll, request))
+        yield _records(records)
+        if offset is None:
+            return
+
+
+def _config() -> qe.EdgeConfig:
+    return qe.EdgeConfig(sparse_vectors={VECTOR: qe.EdgeSparseVectorParams()})
+
+
+def _user_point(write: UserWrite) -> qe.Point:
+    # A vector without dimensions is left out: the point is then in no posting list.
+    indices, values = write.vector
+    vector: dict[str, qe.NamedVector] = (
+        {VECTOR: qe.SparseVector(indices.tolist(), values.tolist())} if indices.size else {}
+    )
+    return qe.Point(point_id_of(write.user.user_id), vector, user_payload(write.user))
+
+
+def _item_point(entry: CatalogEntry) -> qe.Point:
+    return qe.Point(entry.index, {}, item_payload(entry))
+
+
+class EdgeStore:
+    """The store of one process over one data directory. See `kindred.stores.port.Store`."""
+
+    def __init__(
+        self, data_dir: DataDir, users: qe.EdgeShard, items: qe.EdgeShard, metadata: CollectionMetadata
+    ) -> None:
+        self.metadata = metadata
+        self._data_dir = data_dir
+        self._users = users
+        self._items = items
+        self._closed = False
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Opens a data directory.
+
+        Args:
+            path: The folder.
+
+        Raises:
+            StoreInUseError: Another process has it open.
+            StoreNotLoadedError: It holds no collection.
+            SchemaError: Its collection was written in another form.
+            UnavailableError: The engine cannot read it.
+        """
+        if not path.is_dir():  # opening must not make a folder where somebody mistyped a name
+            raise StoreNotLoadedError(str(path))
+        data_dir = DataDir(path)
+        try:
+            generation = data_dir.current()
+            collection = json.loads((generation / "collection.json").read_text())
+            metadata = CollectionMetadata.from_json(collection, str(path))
+            users, items = (_engine(partial(qe.EdgeShard.load, str(generation / part))) for part in ("users", "items"))
+            for shard in (users, items):
+                _engine(shard.optimize)  # folds in what was written since the last start; at once if that is little
+        except BaseException:
+            data_dir.close()
+            raise
+        return cls(data_dir, users, items, metadata)
+
+    async def search(self, queries: Sequence[SparseVector], limit: int) -> list[list[Hit]]:
+        """See `Store.search`."""
+        requests = [
+            qe.QueryRequest(
+                limit=limit,
+                query=qe.Query.Nearest(qe.SparseVector(query.indices.tolist(), query.values.tolist()), VECTOR),
+                with_payload=False,
+                with_vector=False,
+            )
+            for query in queries
+        ]
+        if len(requests) == 1:
+            found = [_engine(lambda: self._users.query(requests[0]))]
+        else:
+            found = _engine(lambda: self._users.query_batch(qe.QueryBatchRequest(requests)))
+        return [[Hit(cast("PointId", hit.id), hit.version, hit.score) for hit in hits] for hits in found]
+
+    async def users(self, point_ids: Sequence[PointId]) -> list[StoredUser | None]:
+        """See `Store.users`."""
+        found = {
+            point_id: read_user(point_id, payload) for point_id, payload in self._read(self._users, point_ids, True)
+        }
+        return [found.get(point_id) for point_id in point_ids]
+
+    async def write_users(self, writes: Sequence[UserWrite]) -> list[bool]:
+        """See `Store.write_users`."""
+        ids = [point_id_of(write.user.user_id) for write in writes]
+        revisions = {point_id: payload["revision"] for point_id, payload in self._read(self._users, ids, ["revision"])}
+        current = [revisions.get(id_, 0) == write.user.revision - 1 for id_, write in zip(ids, writes, strict=True)]
+        points = [_user_point(write) for write, is_current in zip(writes, current, strict=True) if is_current]
+        if points:
+            _engine(lambda: self._users.update(qe.UpdateOperation.upsert_points(points)))
+        return current
+
+    async def scan_users(self, page: int) -> AsyncIterator[list[StoredUser]]:
+        """See `Store.scan_users`."""
+        for records in _pages(self._users, page):
+            yield [read_user(point_id, payload) for point_id, payload in records]
+
+    async def items(self) -> list[CatalogEntry]:
+        """See `Store.items`."""
+        return [read_item(int(index), payload) for page in _pages(self._items, 2_000) for index, payload in page]
+
+    async def insert_items(self, entries: Sequence[CatalogEntry]) -> list[bool]:
+        """See `Store.insert_items`."""
+        points = [_item_point(entry) for entry in entries]
+        insert = qe.UpdateOperation.upsert_points(points, update_mode=qe.UpdateMode.InsertOnly)
+        _engine(lambda: self._items.update(insert))
+        held = {
+            index: payload["item_id"]
+            for index, payload in self._read(self._items, [entry.index for entry in entries], ["item_id"])
+        }
+        return [held[entry.index] == entry.item.item_id for entry in entries]
+
+    async def replace_items(self, entries: Sequence[CatalogEntry]) -> None:
+        """See `Store.replace_items`."""
+        points = [_item_point(entry) for entry in entries]
+        _engine(lambda: self._items.update(qe.UpdateOperation.upsert_points(points)))
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        if not self._closed:
+            self._closed = True
+            for shard in (self._users, self._items):
+                _engine(shard.close)
+            self._data_dir.close()
+
+    @staticmethod
+    def _read(
+        shard: qe.EdgeShard, point_ids: Sequence[PointId], payload: bool | list[str]
+    ) -> list[tuple[PointId, Payload]]:
+        ids: list[qe.PointId] = list(point_ids)
+        return _records(_engine(lambda: shard.retrieve(ids, with_payload=payload, with_vector=False)))
+
+
+class EdgeBuilder:
+    """Builds a new generation of a data directory aside. See `kindred.stores.port.CollectionBuilder`.
+
+    Args:
+        path: The data directory; made if it is not there.
+        replace: Whether a collection that is there may be replaced.
+
+    Raises:
+        StoreInUseError: Another process has the folder open.
+        StoreLoadedError: It holds a collection, and `replace` is false.
+    """
+
+    def __init__(self, path: Path, *, replace: bool = False) -> None:
+        self._data_dir = DataDir(path)
+        if self._data_dir.loaded and not replace:
+            self._data_dir.close()
+            raise StoreLoadedError(str(path))
+        self._generation = self._data_dir.new_generation()
+        self._users, self._items = (
+            _engine(partial(qe.EdgeShard.create, str(self._generation / part), _config()))
+            for part in ("users", "items")
+        )
+        self._engine_seconds = 0.0
+
+    def __enter__(self) -> Self:
+        """Begins."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Closes; opening the folder again discards what was not committed."""
+        for shard in (self._users, self._items):
+            shard.close()
+        self._data_dir.close()
+
+    def add_items(self, entries: Iterable[CatalogEntry]) -> None:
+        """See `CollectionBuilder.add_items`."""
+        self._upsert(self._items, [_item_point(entry) for entry in entries])
+
+    def add_users(self, users: Iterable[UserWrite]) -> None:
+        """See `CollectionBuilder.add_users`."""
+        self._upsert(self._users, [_user_point(user) for user in users])
+
+    def commit(self, metadata: CollectionMetadata) -> None:
+        """See `CollectionBuilder.commit`."""
+        start = perf_counter()
+        for shard in (self._items, self._users):
+            _engine(shard.optimize)
+            _engine(shard.flush)
+            shard.close()
+        self._engine_seconds += perf_counter() - start
+        write_json(self._generation / "collection.json", metadata.to_json())
+        self._data_dir.make_current(self._generation)
+
+    @property
+    def engine_seconds(self) -> float:
+        """See `CollectionBuilder.engine_seconds`."""
+        return self._engine_seconds
+
+    def _upsert(self, shard: qe.EdgeShard, points: list[qe.Point]) -> None:
+        start = perf_counter()
+        _engine(lambda: shard.update(qe.UpdateOperation.upsert_points(points)))
+        self._engine_seconds += perf_counter() - start

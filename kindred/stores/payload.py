@@ -1,0 +1,111 @@
+"""Users and items as the payloads of points, the same in every adapter."""
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from kindred.items import CatalogEntry, Item
+from kindred.ratings import UserProfile
+from kindred.stores.port import LogPosition, PointId, StoredUser
+from kindred.v1.stored_profile_pb2 import StoredProfile
+
+
+def user_payload(user: StoredUser) -> dict[str, Any]:
+    """The payload of a user's point.
+
+    A forgotten user leaves a tombstone: no id, no attributes, no ratings, just when and where in the log.
+    """
+    profile = user.profile
+    payload: dict[str, Any] = {
+        "revision": user.revision,
+        "rating_count": profile.rating_count,
+        "profile": base64.b64encode(_encode_profile(profile)).decode(),
+    }
+    if profile.items.size or profile.attributes or profile.forgotten_at is None:
+        payload["user_id"] = user.user_id
+    if profile.attributes:
+        payload["attributes"] = dict(profile.attributes)
+    if (last := profile.last_rated_at) is not None:
+        payload["last_rated_at"] = datetime.fromtimestamp(last / 1000, UTC).isoformat(timespec="milliseconds")
+    if user.source is not None:
+        payload["source"] = {
+            "topic_id": user.source.topic_id,
+            "partition": user.source.partition,
+            "offset": user.source.offset,
+        }
+    return payload
+
+
+def read_user(point_id: PointId, payload: Mapping[str, Any]) -> StoredUser:
+    """The user in a payload that `user_payload` made.
+
+    Args:
+        point_id: The point's id: the user's own id where that is a number.
+        payload: The payload.
+    """
+    source = payload.get("source")
+    return StoredUser(
+        user_id=payload.get("user_id") or (str(point_id) if isinstance(point_id, int) else ""),
+        profile=_decode_profile(base64.b64decode(payload["profile"]), payload.get("attributes", {})),
+        revision=payload["revision"],
+        source=LogPosition(source["topic_id"], source["partition"], source["offset"]) if source else None,
+    )
+
+
+def item_payload(entry: CatalogEntry) -> dict[str, Any]:
+    """The payload of an item's point."""
+    item = entry.item
+    payload: dict[str, Any] = {
+        "item_id": item.item_id,
+        "title": item.title,
+        "rated_count": entry.rated_count,
+        "liked_count": entry.liked_count,
+    }
+    if item.year is not None:
+        payload["year"] = item.year
+    for name in ("genres", "tags"):
+        if words := getattr(item, name):
+            payload[name] = list(words)
+    for name in ("external_ids", "attributes"):
+        if pairs := getattr(item, name):
+            payload[name] = dict(pairs)
+    return payload
+
+
+def read_item(index: int, payload: Mapping[str, Any]) -> CatalogEntry:
+    """The item in a payload that `item_payload` made."""
+    item = Item(
+        item_id=payload["item_id"],
+        title=payload["title"],
+        year=payload.get("year"),
+        genres=tuple(payload.get("genres", ())),
+        tags=tuple(payload.get("tags", ())),
+        external_ids=payload.get("external_ids", {}),
+        attributes=payload.get("attributes", {}),
+    )
+    return CatalogEntry(index, item, payload["rated_count"], payload["liked_count"])
+
+
+def _encode_profile(profile: UserProfile) -> bytes:
+    return StoredProfile(
+        items=profile.items.astype("<u4", copy=False).tobytes(),
+        values=profile.values.astype("<f4", copy=False).tobytes(),
+        rated_at=profile.rated_at.astype("<i8", copy=False).tobytes(),
+        forgotten_at=profile.forgotten_at,
+        attributes_at=profile.attributes_at,
+    ).SerializeToString()
+
+
+def _decode_profile(data: bytes, attributes: Mapping[str, Any]) -> UserProfile:
+    stored = StoredProfile.FromString(data)
+    return UserProfile(
+        items=np.frombuffer(stored.items, "<u4"),
+        values=np.frombuffer(stored.values, "<f4"),
+        rated_at=np.frombuffer(stored.rated_at, "<i8"),
+        forgotten_at=stored.forgotten_at if stored.HasField("forgotten_at") else None,
+        attributes=attributes,
+        attributes_at=stored.attributes_at if stored.HasField("attributes_at") else None,
+    )

@@ -1,0 +1,211 @@
+"""The port: what the heart needs of a store. edge.py and (later) others adapt it."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, Self
+from uuid import UUID, uuid5
+
+from kindred.errors import SchemaError
+from kindred.items import CatalogEntry
+from kindred.ratings import RatingScale, UserProfile
+from kindred.weighting import SparseVector, Weighting, make_weighting
+
+SCHEMA_VERSION = 1
+
+USER_NAMESPACE = UUID("6b3f5c1e-3a52-5d7c-9c64-6d1f7a0f2b11")
+"""UUIDv5 namespace of user ids. Changing it loses every user whose id is no number."""
+
+PointId = int | UUID
+"""A decimal u64 user id as a number, any other one as its UUIDv5."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """A place in the event log.
+
+    Args:
+        topic_id: The topic's id, which differs for every creation of a topic.
+        partition: The partition.
+        offset: The offset of one event.
+    """
+
+    topic_id: str
+    partition: int
+    offset: int
+
+    def includes(self, other: "LogPosition") -> bool:
+        """Whether everything up to `other` comes before or at this place: only within one partition of one topic."""
+        return (self.topic_id, self.partition) == (other.topic_id, other.partition) and self.offset >= other.offset
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUser:
+    """A user as stored.
+
+    Args:
+        user_id: The external id; empty for a forgotten user whose id is no number.
+        profile: What the user's events say.
+        revision: Grows by one with every write; 1 is the first.
+        source: The last event that was applied; None for a bulk load.
+    """
+
+    user_id: str
+    profile: UserProfile
+    revision: int
+    source: LogPosition | None = None
+
+
+class UserWrite(NamedTuple):
+    """A user to write, with the vector to find them by. It replaces revision `user.revision - 1`; 0 means nobody."""
+
+    user: StoredUser
+    vector: SparseVector
+
+
+class Hit(NamedTuple):
+    """A user found by a search: the point's id, its version (which changes with every write) and the dot product."""
+
+    point_id: PointId
+    version: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionMetadata:
+    """What a collection is and how it was written.
+
+    Args:
+        name: What it was loaded from, for people.
+        scale: The scale of its ratings.
+        weighting: What its vectors were made with.
+        created_at: When it was loaded, ISO 8601.
+        schema_version: The form of its payloads.
+    """
+
+    name: str
+    scale: RatingScale
+    weighting: Weighting
+    created_at: str
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            "schema_version": self.schema_version,
+            "name": self.name,
+            "scale": {"minimum": self.scale.minimum, "maximum": self.scale.maximum},
+            "weighting": {"name": self.weighting.name, "parameters": dict(self.weighting.parameters())},
+            "created_at": self.created_at,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], where: str) -> Self:
+        """Reads what `to_json` made.
+
+        Args:
+            data: The JSON object.
+            where: What it belongs to, for the error.
+
+        Raises:
+            SchemaError: It is of another schema version, or damaged.
+        """
+        version = data.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise SchemaError(
+                where,
+                f"{where} has schema version {version}, this version of Kindred reads {SCHEMA_VERSION}; "
+                "load it again: kindred load … --replace",
+            )
+        try:
+            scale = RatingScale(**data["scale"])
+            weighting = make_weighting(data["weighting"]["name"], scale, data["weighting"]["parameters"])
+            return cls(data["name"], scale, weighting, data["created_at"])
+        except (KeyError, TypeError, ValueError) as error:
+            message = f"the metadata of {where} is damaged ({error}); load it again: kindred load … --replace"
+            raise SchemaError(where, message) from error
+
+
+class Store(Protocol):
+    """A collection of users and items.
+
+    Every method raises `UnavailableError` if the engine is away. Writes have happened when the call returns.
+    """
+
+    metadata: CollectionMetadata
+
+    async def search(self, queries: Sequence[SparseVector], limit: int) -> list[list[Hit]]:
+        """Finds the users with the highest dot products, best first, for each query.
+
+        Args:
+            queries: Query vectors, none of them empty.
+            limit: How many users a query.
+        """
+
+    async def users(self, point_ids: Sequence[PointId]) -> list[StoredUser | None]:
+        """Reads users by point id, in the order of the ids; None where there is none."""
+
+    async def write_users(self, writes: Sequence[UserWrite]) -> list[bool]:
+        """Replaces users whose stored revision is the one before the written one.
+
+        Args:
+            writes: Users, each point once.
+
+        Returns:
+            For each whether it was written; False means that somebody else was faster: read, merge and try again.
+        """
+
+    def scan_users(self, page: int) -> AsyncIterator[list[StoredUser]]:
+        """Reads all users, a page at a time. Users written meanwhile may or may not be as they were."""
+
+    async def items(self) -> list[CatalogEntry]:
+        """Reads the whole catalog."""
+
+    async def insert_items(self, entries: Sequence[CatalogEntry]) -> list[bool]:
+        """Adds items whose index is free; compare and swap on the index.
+
+        Returns:
+            For each whether its index now holds this item.
+        """
+
+    async def replace_items(self, entries: Sequence[CatalogEntry]) -> None:
+        """Replaces items that are there, counts included."""
+
+    async def close(self) -> None:
+        """Flushes and closes. Idempotent."""
+
+
+class CollectionBuilder(Protocol):
+    """Builds a new collection aside; nothing is seen of it until `commit`. Left without commit, it leaves nothing.
+
+    A context manager: leaving it without `commit` discards what was built.
+    """
+
+    def __enter__(self) -> Self:
+        """Begins."""
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Discards what was not committed."""
+
+    def add_items(self, entries: Iterable[CatalogEntry]) -> None:
+        """Adds items, each index once."""
+
+    def add_users(self, users: Iterable[UserWrite]) -> None:
+        """Adds users, each once, whatever their revision."""
+
+    def commit(self, metadata: CollectionMetadata) -> None:
+        """Optimizes, makes durable and swaps the new collection in for the old one."""
+
+    @property
+    def engine_seconds(self) -> float:
+        """How long the engine itself has worked: the floor of a load."""
+
+
+def point_id_of(user_id: str) -> PointId:
+    """The point of a user: the id itself if it is a decimal u64 in its shortest form, else its UUIDv5.
+
+    Args:
+        user_id: The external id.
+    """
+    if user_id.isascii() and user_id.isdigit() and (user_id == "0" or user_id[0] != "0") and int(user_id) < 2**64:
+        return int(user_id)
+    return uuid5(USER_NAMESPACE, user_id)

@@ -1,0 +1,1 @@
+"""The bulk door: data sets into a store."""

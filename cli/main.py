@@ -4,6 +4,14 @@ import sys
 
 import typer
 
+from cli.consume import consume
+from cli.forget import forget
+from cli.rate import rate
+from cli.ratings import ratings
+from cli.recommend import recommend
+from cli.search import search
+from cli.serve import serve
+from cli.up import up
 from kindred.errors import KindredError
 
 app = typer.Typer(
@@ -14,12 +22,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+RUN, USE = "Run it", "Use it"
+for panel, commands in ((RUN, (up, serve, consume)), (USE, (recommend, rate, ratings, search, forget))):
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 
 
 def main() -> None:
     """Runs the command line. Exit codes: 0 done, 1 it failed (standard error says why), 2 wrong usage."""
     try:
         app()
-    except KindredError as error:
+    except (KindredError, OSError) as error:
         sys.stderr.write(f"kindred: {error}\n")
         sys.exit(1)

@@ -101,6 +101,17 @@ class SchemaError(PreconditionError):
         super().__init__("SCHEMA", subject, message)
 
 
+class FreshnessError(PreconditionError):
+    """The store had not applied an awaited event in time."""
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(
+            "FRESHNESS_NOT_REACHED",
+            user_id,
+            "the awaited event was not applied in time; give the call a longer deadline, and see that a consumer runs",
+        )
+
+
 class UnavailableError(KindredError):
     """Qdrant or Kafka is away; the same call may succeed later.
 

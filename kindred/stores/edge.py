@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Self, TypeVar, cast
+from typing import Any, NamedTuple, Self, TypeVar, cast
 
 import qdrant_edge as qe
 
@@ -18,7 +18,7 @@ from kindred.errors import StoreLoadedError, StoreNotLoadedError, UnavailableErr
 from kindred.items import CatalogEntry
 from kindred.stores.data_dir import DataDir, write_json
 from kindred.stores.payload import item_payload, read_item, read_user, user_payload
-from kindred.stores.port import CollectionMetadata, Hit, PointId, StoredUser, UserWrite, point_id_of
+from kindred.stores.port import CollectionMetadata, Hits, PointId, StoredUser, UserWrite, point_id_of
 from kindred.weighting import SparseVector
 
 VECTOR = "ratings"
@@ -56,17 +56,27 @@ def _config() -> qe.EdgeConfig:
     return qe.EdgeConfig(sparse_vectors={VECTOR: qe.EdgeSparseVectorParams()})
 
 
-def _user_point(write: UserWrite) -> qe.Point:
-    # A vector without dimensions is left out: the point is then in no posting list.
+class _PointParts(NamedTuple):
+    """What a point is made of, before the engine's own conversion. Without dimensions it is in no posting list."""
+
+    point_id: PointId
+    indices: list[int]
+    values: list[float]
+    payload: Payload
+
+    def point(self) -> qe.Point:
+        """The engine's object."""
+        vector: dict[str, qe.NamedVector] = {VECTOR: qe.SparseVector(self.indices, self.values)} if self.indices else {}
+        return qe.Point(self.point_id, vector, self.payload)
+
+
+def _user_parts(write: UserWrite) -> _PointParts:
     indices, values = write.vector
-    vector: dict[str, qe.NamedVector] = (
-        {VECTOR: qe.SparseVector(indices.tolist(), values.tolist())} if indices.size else {}
-    )
-    return qe.Point(point_id_of(write.user.user_id), vector, user_payload(write.user))
+    return _PointParts(point_id_of(write.user.user_id), indices.tolist(), values.tolist(), user_payload(write.user))
 
 
-def _item_point(entry: CatalogEntry) -> qe.Point:
-    return qe.Point(entry.index, {}, item_payload(entry))
+def _item_parts(entry: CatalogEntry) -> _PointParts:
+    return _PointParts(entry.index, [], [], item_payload(entry))
 
 
 class EdgeStore:
@@ -109,7 +119,7 @@ class EdgeStore:
             raise
         return cls(data_dir, users, items, metadata)
 
-    async def search(self, queries: Sequence[SparseVector], limit: int) -> list[list[Hit]]:
+    async def search(self, queries: Sequence[SparseVector], limit: int) -> list[Hits]:
         """See `Store.search`."""
         requests = [
             qe.QueryRequest(
@@ -124,7 +134,10 @@ class EdgeStore:
             found = [_engine(lambda: self._users.query(requests[0]))]
         else:
             found = _engine(lambda: self._users.query_batch(qe.QueryBatchRequest(requests)))
-        return [[Hit(cast("PointId", hit.id), hit.version, hit.score) for hit in hits] for hits in found]
+        return [
+            Hits([cast("PointId", hit.id) for hit in hits], [hit.version for hit in hits], [hit.score for hit in hits])
+            for hits in found
+        ]
 
     async def users(self, point_ids: Sequence[PointId]) -> list[StoredUser | None]:
         """See `Store.users`."""
@@ -138,7 +151,7 @@ class EdgeStore:
         ids = [point_id_of(write.user.user_id) for write in writes]
         revisions = {point_id: payload["revision"] for point_id, payload in self._read(self._users, ids, ["revision"])}
         current = [revisions.get(id_, 0) == write.user.revision - 1 for id_, write in zip(ids, writes, strict=True)]
-        points = [_user_point(write) for write, is_current in zip(writes, current, strict=True) if is_current]
+        points = [_user_parts(write).point() for write, is_current in zip(writes, current, strict=True) if is_current]
         if points:
             _engine(lambda: self._users.update(qe.UpdateOperation.upsert_points(points)))
         return current
@@ -154,7 +167,7 @@ class EdgeStore:
 
     async def insert_items(self, entries: Sequence[CatalogEntry]) -> list[bool]:
         """See `Store.insert_items`."""
-        points = [_item_point(entry) for entry in entries]
+        points = [_item_parts(entry).point() for entry in entries]
         insert = qe.UpdateOperation.upsert_points(points, update_mode=qe.UpdateMode.InsertOnly)
         _engine(lambda: self._items.update(insert))
         held = {
@@ -165,7 +178,7 @@ class EdgeStore:
 
     async def replace_items(self, entries: Sequence[CatalogEntry]) -> None:
         """See `Store.replace_items`."""
-        points = [_item_point(entry) for entry in entries]
+        points = [_item_parts(entry).point() for entry in entries]
         _engine(lambda: self._items.update(qe.UpdateOperation.upsert_points(points)))
 
     async def close(self) -> None:
@@ -220,11 +233,11 @@ class EdgeBuilder:
 
     def add_items(self, entries: Iterable[CatalogEntry]) -> None:
         """See `CollectionBuilder.add_items`."""
-        self._upsert(self._items, [_item_point(entry) for entry in entries])
+        self._upsert(self._items, [_item_parts(entry) for entry in entries])
 
     def add_users(self, users: Iterable[UserWrite]) -> None:
         """See `CollectionBuilder.add_users`."""
-        self._upsert(self._users, [_user_point(user) for user in users])
+        self._upsert(self._users, [_user_parts(user) for user in users])
 
     def commit(self, metadata: CollectionMetadata) -> None:
         """See `CollectionBuilder.commit`."""
@@ -242,7 +255,8 @@ class EdgeBuilder:
         """See `CollectionBuilder.engine_seconds`."""
         return self._engine_seconds
 
-    def _upsert(self, shard: qe.EdgeShard, points: list[qe.Point]) -> None:
-        start = perf_counter()
+    def _upsert(self, shard: qe.EdgeShard, parts: list[_PointParts]) -> None:
+        start = perf_counter()  # turning Python's objects into the engine's is the engine's work, too
+        points = [each.point() for each in parts]
         _engine(lambda: shard.update(qe.UpdateOperation.upsert_points(points)))
         self._engine_seconds += perf_counter() - start

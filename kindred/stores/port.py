@@ -62,12 +62,15 @@ class UserWrite(NamedTuple):
     vector: SparseVector
 
 
-class Hit(NamedTuple):
-    """A user found by a search: the point's id, its version (which changes with every write) and the dot product."""
+class Hits(NamedTuple):
+    """The users that a search found, best first, as columns: point ids, versions and dot products.
 
-    point_id: PointId
-    version: int
-    score: float
+    A point's version changes with every write of it.
+    """
+
+    point_ids: list[PointId]
+    versions: list[int]
+    scores: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ class Store(Protocol):
 
     metadata: CollectionMetadata
 
-    async def search(self, queries: Sequence[SparseVector], limit: int) -> list[list[Hit]]:
+    async def search(self, queries: Sequence[SparseVector], limit: int) -> list[Hits]:
         """Finds the users with the highest dot products, best first, for each query.
 
         Args:

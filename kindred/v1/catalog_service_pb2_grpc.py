@@ -83,7 +83,8 @@ class CatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpsertItems(self, request, context):
-        """Adds items and replaces those that are there, all or none. They can be rated and recommended from the next call on.
+        """Adds items and replaces those that are there; they can be rated and recommended from the next call on.
+        INVALID_ARGUMENT names every field that is wrong, and nothing is written.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

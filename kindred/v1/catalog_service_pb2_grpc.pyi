@@ -40,7 +40,9 @@ class CatalogServiceStub:
     BatchGetItems: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.BatchGetItemsRequest, _catalog_service_pb2.BatchGetItemsResponse]
     """Many items at once; unknown ids are listed, not an error."""
     UpsertItems: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.UpsertItemsRequest, _catalog_service_pb2.UpsertItemsResponse]
-    """Adds items and replaces those that are there, all or none. They can be rated and recommended from the next call on."""
+    """Adds items and replaces those that are there; they can be rated and recommended from the next call on.
+    INVALID_ARGUMENT names every field that is wrong, and nothing is written.
+    """
 
 @_typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
@@ -54,7 +56,9 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     BatchGetItems: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.BatchGetItemsRequest, _catalog_service_pb2.BatchGetItemsResponse]  # type: ignore[assignment]
     """Many items at once; unknown ids are listed, not an error."""
     UpsertItems: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.UpsertItemsRequest, _catalog_service_pb2.UpsertItemsResponse]  # type: ignore[assignment]
-    """Adds items and replaces those that are there, all or none. They can be rated and recommended from the next call on."""
+    """Adds items and replaces those that are there; they can be rated and recommended from the next call on.
+    INVALID_ARGUMENT names every field that is wrong, and nothing is written.
+    """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     """What can be rated and recommended."""
@@ -89,6 +93,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_service_pb2.UpsertItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_service_pb2.UpsertItemsResponse, _abc.Awaitable[_catalog_service_pb2.UpsertItemsResponse]]:
-        """Adds items and replaces those that are there, all or none. They can be rated and recommended from the next call on."""
+        """Adds items and replaces those that are there; they can be rated and recommended from the next call on.
+        INVALID_ARGUMENT names every field that is wrong, and nothing is written.
+        """
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,159 @@
+"""The loop: poll, decode, apply, write dead letters, and only then commit.
+
+Delivery is at least once, the effect idempotent: whatever fails between two steps, reading the records again leads to
+the same store. A record is never skipped: what cannot be decoded goes to the dead letters, and while the store or the
+broker is away the batch is tried again.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from time import perf_counter, time
+from typing import TypeVar
+
+import structlog
+
+from consumers.dead_letters import DeadLetters
+from kindred.errors import UnavailableError
+from kindred.eventlog import EventConsumer, Record
+from kindred.events import EventDecoder, EventError
+from kindred.stores.port import LogPosition
+from kindred.telemetry import BATCH_SECONDS, CONFLICTS, EVENTS, FRESHNESS_SECONDS, LAG
+from kindred.updater import ProfileUpdater, UserEvent
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.5
+_LAG_INTERVAL = 10.0
+_MAX_BACKOFF = 5.0
+
+
+class RatingConsumer:
+    """Applies the events of the partitions that the group gives it.
+
+    Args:
+        consumer: The member of the group.
+        decoder: Reads records.
+        updater: Applies events.
+        dead_letters: Takes what cannot be decoded.
+        joined: Set once the group has given it partitions.
+    """
+
+    def __init__(
+        self,
+        consumer: EventConsumer,
+        decoder: EventDecoder,
+        updater: ProfileUpdater,
+        dead_letters: DeadLetters,
+        joined: asyncio.Event,
+    ) -> None:
+        self._consumer = consumer
+        self._decoder = decoder
+        self._updater = updater
+        self._dead_letters = dead_letters
+        self._joined = joined
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Reads until it is told to stop; the batch under way is finished first.
+
+        Args:
+            stop: Tells it to stop.
+        """
+        looked = 0.0
+        while not stop.is_set():
+            records = await self._insist(partial(self._consumer.poll, _POLL_SECONDS), stop)
+            if records:
+                await self._insist(partial(self.process, records), stop)
+            if not self._joined.is_set() and await self._consumer.assigned():
+                self._joined.set()
+            if (now := perf_counter()) - looked > _LAG_INTERVAL and self._joined.is_set():
+                looked = now
+                await self._insist(self._report_lag, stop)
+
+    async def drain(self, timeout: float) -> int:
+        """Applies what the log still holds for this member's partitions.
+
+        Args:
+            timeout: Seconds that it may take.
+
+        Returns:
+            How many records are left: 0 if all was applied.
+        """
+        left = -1
+        try:
+            async with asyncio.timeout(timeout):
+                while left := sum((await self._consumer.lag()).values()):
+                    await self.process(await self._consumer.poll(_POLL_SECONDS))
+        except (TimeoutError, UnavailableError) as error:
+            log.warning("stopped before the log was read to its end", left=left, error=str(error))
+        return left
+
+    async def process(self, records: Sequence[Record]) -> None:
+        """Applies a batch of records and commits it.
+
+        Args:
+            records: In log order within each partition.
+
+        Raises:
+            UnavailableError: The store or the broker is away; nothing was committed.
+        """
+        start = perf_counter()
+        events: list[UserEvent] = []
+        letters: list[tuple[Record, EventError]] = []
+        for record in records:
+            try:
+                user_id, event = self._decoder.decode(record)
+            except EventError as error:
+                letters.append((record, error))
+                continue
+            position = LogPosition(self._consumer.topic_id, record.partition, record.offset)
+            events.append(UserEvent(user_id, event, position))
+        applied = await self._updater.apply(events)
+        await self._dead_letters.write(letters)
+        offsets: dict[int, int] = {}
+        for record in records:
+            offsets[record.partition] = max(offsets.get(record.partition, 0), record.offset + 1)
+        if offsets and not await self._consumer.commit(offsets):
+            log.info("partitions went to another member before the commit; it reads their records again")
+        self._count(records, applied.events, applied.replayed, letters)
+        CONFLICTS.inc(applied.conflicts)
+        BATCH_SECONDS.observe(perf_counter() - start)
+
+    @staticmethod
+    def _count(
+        records: Sequence[Record], applied: int, replayed: int, letters: Sequence[tuple[Record, EventError]]
+    ) -> None:
+        EVENTS.labels("applied").inc(applied)
+        EVENTS.labels("replayed").inc(replayed)
+        EVENTS.labels("dead letter").inc(len(letters))
+        now = time()
+        for record in records:
+            FRESHNESS_SECONDS.observe(max(0.0, now - record.timestamp / 1000))
+        for record, error in letters:
+            log.warning(
+                "dead letter",
+                reason=error.reason,
+                error=str(error),
+                partition=record.partition,
+                offset=record.offset,
+            )
+
+    async def _report_lag(self) -> None:
+        for partition, lag in (await self._consumer.lag()).items():
+            LAG.labels(partition).set(lag)
+
+    @staticmethod
+    async def _insist(call: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T | None:
+        """Makes a call again and again until it succeeds, more slowly each time, or until it is told to stop."""
+        backoff = 0.1
+        while True:
+            try:
+                return await call()
+            except UnavailableError as error:
+                log.warning("trying again", error=str(error), seconds=round(backoff, 1))
+            if stop.is_set():
+                return None
+            await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
+            backoff = min(backoff * 2, _MAX_BACKOFF)

@@ -1,0 +1,183 @@
+"""The catalog in memory: items by row, by id, by dimension and by title, and how many users rate and like them.
+
+A row is an item's place in this process's arrays; an index is its dimension in the users' vectors. Indexes may be
+anywhere below 2^32, rows are dense, and a row never changes while the process runs: caches may hold rows.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.items import CatalogEntry, Item
+from kindred.popularity import ItemCounts
+from kindred.title_search import TitleIndex
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFilter:
+    """Which items a search may find.
+
+    Args:
+        genres: At least one of these; empty means any.
+        min_year: This year or later.
+        max_year: This year or earlier.
+    """
+
+    genres: frozenset[str] = frozenset()
+    min_year: int | None = None
+    max_year: int | None = None
+
+    def allows(self, item: Item) -> bool:
+        """Whether an item passes. An item without a year passes no bound on years."""
+        if self.genres and self.genres.isdisjoint(genre.casefold() for genre in item.genres):
+            return False
+        if self.min_year is None and self.max_year is None:
+            return True
+        if item.year is None:
+            return False
+        return (self.min_year is None or item.year >= self.min_year) and (
+            self.max_year is None or item.year <= self.max_year
+        )
+
+
+class Catalog:
+    """The items of a collection.
+
+    Args:
+        entries: The items as stored.
+    """
+
+    def __init__(self, entries: Iterable[CatalogEntry]) -> None:
+        self._items: list[Item] = []
+        self._indexes: list[int] = []
+        self._row_of_id: dict[str, int] = {}
+        self._row_of_external_id: dict[str, int] = {}
+        self._row_of_index: dict[int, int] = {}
+        self._titles = TitleIndex()
+        self._index_of_row = np.empty(0, np.uint32)
+        self._sorted_indexes = np.empty(0, np.uint32)
+        self._sorted_rows = np.empty(0, np.int32)
+        self._listed = np.empty(0, np.bool_)
+        self.counts = ItemCounts()
+        self.put(entries)
+
+    def __len__(self) -> int:
+        return len(self._row_of_id)
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are: the length of every array by row."""
+        return len(self._items)
+
+    @property
+    def listed(self) -> NDArray[np.bool_]:
+        """Which rows may be recommended. Shape (rows,)."""
+        return self._listed
+
+    @property
+    def indexes(self) -> NDArray[np.uint32]:
+        """Each row's index. Shape (rows,)."""
+        return self._index_of_row
+
+    def put(self, entries: Iterable[CatalogEntry]) -> None:
+        """Adds items, and replaces those that are there, counts included.
+
+        Args:
+            entries: Items as stored, each index once.
+        """
+        rows, rated, liked = [], [], []
+        for entry in entries:
+            row = self._row_of_index.get(entry.index)
+            if row is None:
+                row = self._append(entry.index, entry.item)
+            else:
+                for scheme, external_id in self._items[row].external_ids.items():
+                    self._row_of_external_id.pop(f"{scheme}:{external_id}", None)
+                self._items[row] = entry.item
+            self._row_of_id[entry.item.item_id] = row
+            for scheme, external_id in entry.item.external_ids.items():
+                self._row_of_external_id[f"{scheme}:{external_id}"] = row
+            self._titles.put(row, entry.item.title)
+            rows.append(row)
+            rated.append(entry.rated_count)
+            liked.append(entry.liked_count)
+        self._arrange()
+        self._listed[rows] = True
+        self.counts.put(np.array(rows, np.int64), np.array(rated, np.float64), np.array(liked, np.float64))
+
+    def item(self, row: int) -> Item:
+        """The item of a row."""
+        return self._items[row]
+
+    def entry(self, row: int) -> CatalogEntry:
+        """The item of a row, with its counts as they are now."""
+        counts = self.counts
+        return CatalogEntry(self._indexes[row], self._items[row], int(counts.rated[row]), int(counts.liked[row]))
+
+    def row_of_own_id(self, item_id: str) -> int | None:
+        """The row of an item by its own id."""
+        return self._row_of_id.get(item_id)
+
+    def row_of(self, item_id: str) -> int | None:
+        """The row of an item by its own id or, if no item has that id, by an external one (`imdb:tt0133093`)."""
+        row = self._row_of_id.get(item_id)
+        return self._row_of_external_id.get(item_id) if row is None else row
+
+    def index_of(self, item_id: str) -> int | None:
+        """The index of an item by its own id or an external one."""
+        row = self.row_of(item_id)
+        return None if row is None else self._indexes[row]
+
+    def rows_of(self, indexes: NDArray[np.uint32]) -> NDArray[np.int32]:
+        """The rows of indexes; an index that the catalog does not know yet gets a row that is not recommended.
+
+        Args:
+            indexes: Shape (n,).
+
+        Returns:
+            Shape (n,).
+        """
+        places = np.searchsorted(self._sorted_indexes, indexes)
+        places[places == self._sorted_indexes.size] = 0
+        known = (
+            self._sorted_indexes[places] == indexes if self._sorted_indexes.size else np.zeros(indexes.size, np.bool_)
+        )
+        if not known.all():
+            for index in np.unique(indexes[~known]).tolist():
+                self._append(index, Item(str(index)))
+            self._arrange()
+            return self.rows_of(indexes)
+        return self._sorted_rows[places]
+
+    def search(self, query: str, allowed: ItemFilter) -> list[int]:
+        """Finds items by the words of their titles.
+
+        Args:
+            query: Words in any order, each whole or its beginning; empty for every item.
+            allowed: Which items may be found.
+
+        Returns:
+            Rows: titles that are exactly the query first, then by likes, then by item id.
+        """
+        found, exact = self._titles.find(query)
+        rank = self.counts.rank
+        return sorted(
+            (row for row in found if allowed.allows(self._items[row])), key=lambda row: (row not in exact, rank[row])
+        )
+
+    def _append(self, index: int, item: Item) -> int:
+        row = len(self._items)
+        self._items.append(item)
+        self._indexes.append(index)
+        self._row_of_index[index] = row
+        return row
+
+    def _arrange(self) -> None:
+        """Brings the arrays up to the items."""
+        self._index_of_row = np.array(self._indexes, np.uint32)
+        self._sorted_rows = np.argsort(self._index_of_row, kind="stable").astype(np.int32)
+        self._sorted_indexes = self._index_of_row[self._sorted_rows]
+        self._listed = np.pad(self._listed, (0, self.rows - self._listed.size))
+        self.counts.grow([item.item_id for item in self._items])

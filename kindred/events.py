@@ -1,0 +1,199 @@
+"""Rating events as bytes in the log: protobuf or protobuf-JSON, in CloudEvents' binary mode for Kafka.
+
+Events carry absolute values. One that can never be applied raises `EventError`, whose message a person understands.
+CloudEvents: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+from google.protobuf.struct_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from kindred.catalog import Catalog
+from kindred.eventlog import Message, Record
+from kindred.items import check_attributes, check_id
+from kindred.ratings import Attributes, AttributesSet, Forgotten, ProfileEvent, Rated, RatingScale, Reaction, Retracted
+from kindred.v1.rating_event_pb2 import RatingEvent
+from kindred.v1.reaction_pb2 import Reaction as ReactionMessage
+
+MAX_EVENT_BYTES = 65_536
+FUTURE_TOLERANCE_MS = 5 * 60 * 1000
+"""How far a clock may be ahead of ours."""
+
+REACTIONS = {ReactionMessage.REACTION_LIKE: Reaction.LIKE, ReactionMessage.REACTION_DISLIKE: Reaction.DISLIKE}
+
+
+class EventError(Exception):
+    """An event that can never be applied.
+
+    Args:
+        reason: Which kind of wrong, for programs: `off_scale`, `unknown_item`, …
+        message: What is wrong, for people.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def to_message(event: RatingEvent, source: str) -> Message:
+    """The record that carries an event.
+
+    Args:
+        event: The event, with its user and time.
+        source: Who says so: CloudEvents' source.
+    """
+    kind = event.WhichOneof("kind") or ""
+    headers = {
+        "content-type": b"application/protobuf",
+        "ce_specversion": b"1.0",
+        "ce_id": str(uuid4()).encode(),
+        "ce_type": f"kindred.v1.{kind}".encode(),
+        "ce_source": source.encode(),
+        "ce_time": event.occurred_at.ToJsonString().encode(),
+    }
+    return Message(event.user_id.encode(), event.SerializeToString(), headers)
+
+
+def attributes_of(values: Mapping[str, Value]) -> Attributes:
+    """Attributes from protobuf values. What is neither string, number nor boolean stays for `check_attributes`."""
+    return {name: getattr(value, value.WhichOneof("kind") or "null_value") for name, value in values.items()}
+
+
+def time_of(timestamp: Timestamp) -> int:
+    """Milliseconds since 1970, rounded down."""
+    return timestamp.seconds * 1000 + timestamp.nanos // 1_000_000
+
+
+def check_time(at: int, now: int) -> str | None:
+    """What is wrong with the time of an event; None if nothing is.
+
+    Args:
+        at: The time, in milliseconds since 1970.
+        now: The present.
+    """
+    if at < 0:
+        return "must not be before 1970"
+    if at > now + FUTURE_TOLERANCE_MS:
+        return "must not be more than five minutes in the future"
+    return None
+
+
+class EventDecoder:
+    """Turns records into events of users.
+
+    Args:
+        catalog: The items that can be rated.
+        scale: The scale of the ratings.
+        clock: The present, in milliseconds since 1970.
+    """
+
+    def __init__(self, catalog: Catalog, scale: RatingScale, clock: Callable[[], int] = now_ms) -> None:
+        self._catalog = catalog
+        self._scale = scale
+        self._clock = clock
+
+    def decode(self, record: Record) -> tuple[str, ProfileEvent]:
+        """Decodes one record.
+
+        Args:
+            record: As read from the topic.
+
+        Returns:
+            The user's id and the event.
+
+        Raises:
+            EventError: It can never be applied.
+        """
+        event = _parse(record)
+        user_id = _user_of(record, event)
+        at = self._time(record, event)
+        match event.WhichOneof("kind"):
+            case "rated":
+                return user_id, Rated(self._item(event.rated.item_id), self._value(event), at)
+            case "retracted":
+                return user_id, Retracted(self._item(event.retracted.item_id), at)
+            case "forgotten":
+                return user_id, Forgotten(at)
+            case "attributes_set":
+                attributes = attributes_of(event.attributes_set.attributes)
+                for violation in check_attributes(attributes, "attributes"):
+                    raise EventError("bad_attributes", f"{violation.field} {violation.description}")
+                return user_id, AttributesSet(attributes, at)
+            case _:
+                raise EventError("no_kind", "the event is none of rated, retracted, forgotten, attributes_set")
+
+    def _time(self, record: Record, event: RatingEvent) -> int:
+        at = record.timestamp
+        if event.HasField("occurred_at"):
+            at = time_of(event.occurred_at)
+        elif (header := record.headers.get("ce_time")) is not None:
+            try:
+                at = math.floor(datetime.fromisoformat(header.decode()).astimezone(UTC).timestamp() * 1000)
+            except (ValueError, OverflowError) as error:
+                raise EventError("bad_time", "the header ce_time is no RFC 3339 time") from error
+        if problem := check_time(at, self._clock()):
+            raise EventError("bad_time", f"the event's time {problem}")
+        return at
+
+    def _item(self, item_id: str) -> int:
+        for violation in check_id(item_id, "item_id"):
+            raise EventError("bad_id", f"item_id {violation.description}")
+        index = self._catalog.index_of(item_id)
+        if index is None:
+            raise EventError("unknown_item", f"the catalog has no item {item_id!r}")
+        return index
+
+    def _value(self, event: RatingEvent) -> float:
+        rated = event.rated
+        match rated.WhichOneof("opinion"):
+            case "value" if self._scale.contains(rated.value):
+                return rated.value
+            case "reaction" if rated.reaction in REACTIONS:
+                return self._scale.value_of(REACTIONS[rated.reaction])
+            case "value":
+                raise EventError("off_scale", f"the rating {rated.value:g} is off the scale, {self._scale}")
+            case _:
+                raise EventError("no_opinion", "the event has neither a value nor a reaction that is known")
+
+
+def _parse(record: Record) -> RatingEvent:
+    value = record.value
+    if not value:
+        raise EventError("empty", "the record has no value")
+    if len(value) > MAX_EVENT_BYTES:
+        raise EventError("too_large", f"the event has {len(value):,} bytes, at most {MAX_EVENT_BYTES:,} are allowed")
+    content_type = record.headers.get("content-type", b"").decode(errors="replace").partition(";")[0].strip().lower()
+    if content_type not in ("", "application/json", "application/protobuf"):
+        raise EventError("content_type", "content-type is neither application/protobuf nor application/json")
+    try:
+        if content_type == "application/json" or (not content_type and value.startswith(b"{")):
+            return json_format.Parse(value, RatingEvent())
+        return RatingEvent.FromString(value)
+    except (DecodeError, json_format.ParseError, RecursionError, UnicodeDecodeError) as error:
+        raise EventError("undecodable", f"the value is no RatingEvent: {error}") from error
+
+
+def _user_of(record: Record, event: RatingEvent) -> str:
+    if not record.key:
+        raise EventError("no_key", "the record has no key; it must be the user id, which orders a user's events")
+    try:
+        key = record.key.decode()
+    except UnicodeDecodeError as error:
+        raise EventError("bad_key", "the record's key is no UTF-8 text") from error
+    for violation in check_id(event.user_id, "user_id"):
+        raise EventError("bad_id", f"user_id {violation.description}")
+    if key != event.user_id:
+        raise EventError("key_mismatch", "the record's key is not the event's user_id")
+    return event.user_id

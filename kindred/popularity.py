@@ -1,0 +1,101 @@
+"""How many users rate and like each item: what damps the popular ones, breaks ties and answers strangers. Pure.
+
+The counts are kept with the items, refreshed in the background (see kindred/recount.py), and may lag a little.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.ratings import RatingScale, UserProfile
+
+LIKED_FROM = 4.0
+"""Stars from which a rating counts as a like."""
+
+
+class ItemCounts:
+    """The counts of every row of a catalog, and what follows from them, computed once per change."""
+
+    def __init__(self) -> None:
+        self.rated = np.empty(0)
+        self.liked = np.empty(0)
+        self._id_rank = np.empty(0, np.int64)
+        self._order: NDArray[np.int64] | None = None
+        self._rank: NDArray[np.int64] | None = None
+        self._damping: dict[float, NDArray[np.float64]] = {}
+
+    def grow(self, item_ids: Sequence[str]) -> None:
+        """Makes room for new rows, with counts of 0.
+
+        Args:
+            item_ids: The ids of all rows, old and new.
+        """
+        new = len(item_ids) - self.rated.size
+        self.rated = np.pad(self.rated, (0, new))
+        self.liked = np.pad(self.liked, (0, new))
+        self._id_rank = np.empty(len(item_ids), np.int64)
+        self._id_rank[sorted(range(len(item_ids)), key=item_ids.__getitem__)] = np.arange(len(item_ids))
+        self._changed()
+
+    def put(self, rows: NDArray[np.integer], rated: NDArray[np.floating], liked: NDArray[np.floating]) -> None:
+        """Replaces the counts of some rows.
+
+        Args:
+            rows: Rows, shape (n,).
+            rated: d_i, how many users have rated each. Shape (n,).
+            liked: L_i, how many of them like it. Shape (n,).
+        """
+        self.rated[rows] = rated
+        self.liked[rows] = liked
+        self._changed()
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """The rows by likes, the most liked first; ties by item id. Shape (rows,)."""
+        if self._order is None:
+            self._order = np.lexsort((self._id_rank, -self.liked))
+        return self._order
+
+    @property
+    def rank(self) -> NDArray[np.int64]:
+        """Each row's place in `order`: how ties of scores are broken. Shape (rows,)."""
+        if self._rank is None:
+            self._rank = np.empty(self.rated.size, np.int64)
+            self._rank[self.order] = np.arange(self.rated.size)
+        return self._rank
+
+    def damping(self, exponent: float) -> NDArray[np.float64]:
+        """(d_i + 1)^exponent, by which scores are divided. Shape (rows,)."""
+        if exponent not in self._damping:
+            self._damping[exponent] = (self.rated + 1.0) ** exponent
+        return self._damping[exponent]
+
+    def _changed(self) -> None:
+        self._order = self._rank = None
+        self._damping = {}
+
+
+def count_ratings(
+    profiles: Iterable[UserProfile], indexes: NDArray[np.uint32], scale: RatingScale
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Counts who rates and who likes each item.
+
+    Args:
+        profiles: Users' profiles.
+        indexes: The indexes to count for, ascending. Shape (n,).
+        scale: The scale of the ratings.
+
+    Returns:
+        d and L, both of shape (n,). Ratings of other indexes are left out.
+    """
+    columns = [(profile.items[profile.current], profile.values[profile.current]) for profile in profiles]
+    if not columns or not indexes.size:
+        return np.zeros(indexes.size, np.int64), np.zeros(indexes.size, np.int64)
+    items = np.concatenate([items for items, _ in columns])
+    likes = scale.stars(np.concatenate([values for _, values in columns])) >= LIKED_FROM
+    places = np.minimum(np.searchsorted(indexes, items), indexes.size - 1)
+    known = indexes[places] == items
+    rated = np.bincount(places[known], minlength=indexes.size)
+    liked = np.bincount(places[known & likes], minlength=indexes.size)
+    return rated, liked

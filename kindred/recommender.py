@@ -1,0 +1,379 @@
+"""The pipeline of a recommendation: profile, query, search, gather, score, filter, explain.
+
+What each step costs is in docs/performance.md; many requests share one engine call.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.catalog import Catalog
+from kindred.errors import FieldViolation, InvalidArgumentError, ItemNotFoundError, KindredError, PreconditionError
+from kindred.profile_cache import ProfileCache
+from kindred.ratings import EMPTY_PROFILE, Reaction
+from kindred.recipes import DEFAULT_OF_WEIGHTING, Recipe
+from kindred.scoring import DecodedProfile, Neighborhood, top_items
+from kindred.stores.port import Hits, PointId, Store, StoredUser, point_id_of
+from kindred.weighting import SparseVector
+
+_MARGIN = 16
+"""Candidates beyond k: the engine's single-precision order near the last place is not the exact one."""
+_TIE = 1e-6
+"""Single-precision sums closer than this, relative to the largest, may be ties."""
+_MAX_CANDIDATES = 16_384
+_REASONS = 3
+_USER_ID = attrgetter("user_id")
+
+
+@dataclass(frozen=True, slots=True)
+class InlineRating:
+    """An opinion for one request: a rating on the catalog's scale or a reaction."""
+
+    item_id: str
+    opinion: float | Reaction
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationRequest:
+    """What to recommend to whom.
+
+    Args:
+        user_id: A stored user, or None.
+        ratings: Ratings that overlay the stored ones.
+        limit: How many items.
+        excluded: Ids of items never to return.
+        include_rated: Whether rated items may be returned.
+        k: How many neighbors; None for the recipe's own.
+        recipe: The recipe's name; None for the default of the collection's weighting.
+        explained: Whether to give reasons.
+    """
+
+    user_id: str | None = None
+    ratings: Sequence[InlineRating] = ()
+    limit: int = 10
+    excluded: Sequence[str] = ()
+    include_rated: bool = False
+    k: int | None = None
+    recipe: str | None = None
+    explained: bool = False
+
+
+class Strategy(Enum):
+    """What answered; see the contract."""
+
+    PERSONALIZED = "personalized"
+    MIXED = "mixed"
+    POPULAR_FALLBACK = "popular fallback"
+    POPULAR = "popular"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """An item of the query, by row, and the share of the score that came through it."""
+
+    row: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendedItem:
+    """One item of an answer.
+
+    Args:
+        row: The item's row in the catalog.
+        score: The recipe's score, or how many users like the item if it is popular.
+        support: How many neighbors have rated it.
+        popular: Whether it comes from popularity, not from neighbors.
+        reasons: If asked for: the items that carried most of its score.
+    """
+
+    row: int
+    score: float
+    support: int = 0
+    popular: bool = False
+    reasons: Sequence[Reason] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationAnswer:
+    """The items, best first, and how they came about."""
+
+    items: Sequence[RecommendedItem]
+    strategy: Strategy
+    recipe: str
+    neighbors_used: int
+    profile_revision: int
+    stored_ratings: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """A request made ready to search.
+
+    Args:
+        rows: The rows of the rated items. Shape (n,).
+        preferences: The weighting's preferences for them. Shape (n,).
+        values: q, their values in the query. Shape (n,).
+        excluded: Which rows may not be returned. Shape (rows,).
+    """
+
+    request: RecommendationRequest
+    recipe: Recipe
+    k: int
+    stored: StoredUser | None
+    rows: NDArray[np.int32]
+    preferences: NDArray[np.float64]
+    values: NDArray[np.float64]
+    excluded: NDArray[np.bool_]
+
+
+class Recommender:
+    """Answers requests from a store.
+
+    Args:
+        store: The users.
+        catalog: The items.
+        recipes: Recipes by name.
+        cache: Decoded profiles of neighbors.
+    """
+
+    def __init__(self, store: Store, catalog: Catalog, recipes: Mapping[str, Recipe], cache: ProfileCache) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._recipes = recipes
+        self._cache = cache
+        self._weighting = store.metadata.weighting
+
+    async def recommend(self, request: RecommendationRequest) -> RecommendationAnswer:
+        """Answers one request.
+
+        Raises:
+            InvalidArgumentError: A rating is off the scale, or an item is rated twice.
+            ItemNotFoundError: A rated item is not in the catalog.
+            PreconditionError: The recipe needs another weighting than the collection has.
+            UnavailableError: The store is away.
+        """
+        [answer] = await self.recommend_many([request])
+        if isinstance(answer, KindredError):
+            raise answer
+        return answer
+
+    async def recommend_many(
+        self, requests: Sequence[RecommendationRequest]
+    ) -> list[RecommendationAnswer | KindredError]:
+        """Answers many requests with one search and one read; each answers or fails by itself.
+
+        Raises:
+            UnavailableError: The store is away.
+        """
+        known = await self._stored([request.user_id for request in requests if request.user_id is not None])
+        prepared: list[_Query | KindredError] = []
+        for request in requests:
+            try:
+                prepared.append(self._prepare(request, known.get(request.user_id or "")))
+            except KindredError as error:
+                prepared.append(error)
+        queries = [query for query in prepared if isinstance(query, _Query)]
+        answers = iter(await self._answer(queries))
+        return [query if isinstance(query, KindredError) else next(answers) for query in prepared]
+
+    async def _stored(self, user_ids: Sequence[str]) -> dict[str, StoredUser]:
+        if not user_ids:
+            return {}
+        stored = await self._store.users([point_id_of(user_id) for user_id in user_ids])
+        return {user_id: user for user_id, user in zip(user_ids, stored, strict=True) if user is not None}
+
+    def _prepare(self, request: RecommendationRequest, stored: StoredUser | None) -> _Query:
+        """Steps 1 and 2: the profile and the query's values."""
+        recipe = self._recipe(request)
+        profile = EMPTY_PROFILE if stored is None else stored.profile
+        current = profile.current
+        preferences = dict(
+            zip(
+                self._catalog.rows_of(profile.items[current]).tolist(),
+                self._weighting.preferences(profile.values[current]).tolist(),
+                strict=True,
+            )
+        )
+        preferences |= self._inline_preferences(request.ratings)
+        rows = np.fromiter(preferences, np.int32, len(preferences))
+        liking = np.fromiter(preferences.values(), np.float64, len(preferences))
+        excluded = np.zeros(self._catalog.rows, np.bool_)
+        if not request.include_rated:
+            excluded[rows] = True
+        excluded[[row for item_id in request.excluded if (row := self._catalog.row_of(item_id)) is not None]] = True
+        raters = np.maximum(self._catalog.counts.rated[rows], 1.0)
+        values = liking / raters**recipe.query_damping if recipe.query_damping else liking
+        k = (request.k or recipe.k) if recipe.k else 0
+        return _Query(request, recipe, k, stored, rows, liking, values, excluded)
+
+    def _recipe(self, request: RecommendationRequest) -> Recipe:
+        weighting = self._weighting.name
+        recipe = self._recipes[request.recipe or DEFAULT_OF_WEIGHTING[weighting]]
+        if recipe.weighting not in ("", weighting):
+            raise PreconditionError(
+                "WEIGHTING",
+                recipe.name,
+                f"recipe {recipe.name!r} needs a collection loaded with --weighting {recipe.weighting}, this one has "
+                f"{weighting}; use recipe {DEFAULT_OF_WEIGHTING[weighting]!r} or load again with --replace",
+            )
+        return recipe
+
+    def _inline_preferences(self, ratings: Sequence[InlineRating]) -> dict[int, float]:
+        scale = self._store.metadata.scale
+        preferences: dict[int, float] = {}
+        violations = []
+        for place, rating in enumerate(ratings):
+            row = self._catalog.row_of(rating.item_id)
+            if row is None:
+                raise ItemNotFoundError(rating.item_id)
+            if row in preferences:
+                violations.append(FieldViolation(f"ratings[{place}].item_id", "names an item that is rated already"))
+            if isinstance(rating.opinion, Reaction):
+                preferences[row] = self._weighting.preference_of(rating.opinion)
+            elif scale.contains(rating.opinion):
+                preferences[row] = float(self._weighting.preferences(np.array([rating.opinion], np.float32))[0])
+            else:
+                violations.append(FieldViolation(f"ratings[{place}].value", f"must be {scale}"))
+        if violations:
+            raise InvalidArgumentError(violations)
+        return preferences
+
+    async def _answer(self, queries: Sequence[_Query]) -> list[RecommendationAnswer]:
+        """Steps 3 to 6 for requests that are right."""
+        searching = [query for query in queries if query.k and np.any(query.values)]
+        found = await self._gather(searching, await self._search(searching))
+        neighbors = dict(zip(map(id, searching), found, strict=True))
+        return [self._compose(query, neighbors.get(id(query), [])) for query in queries]
+
+    async def _search(self, queries: Sequence[_Query]) -> list[Hits]:
+        """Step 3: candidates for the neighbors, with everyone who may tie with the last one."""
+        if not queries:
+            return []
+        vectors = [self._vector(query) for query in queries]
+        limit = max(query.k for query in queries) + 1 + _MARGIN
+        found = await self._store.search(vectors, limit)
+        for place, query in enumerate(queries):
+            size = limit
+            while (
+                len(found[place].scores) == size and size < _MAX_CANDIDATES and _may_tie(found[place].scores, query.k)
+            ):
+                size *= 4
+                [found[place]] = await self._store.search([vectors[place]], size)
+        return found
+
+    def _vector(self, query: _Query) -> SparseVector:
+        weighs = query.values != 0
+        return SparseVector(self._catalog.indexes[query.rows[weighs]], query.values[weighs].astype(np.float32))
+
+    async def _gather(self, queries: Sequence[_Query], found: Sequence[Hits]) -> list[list[DecodedProfile]]:
+        """Step 4: the candidates' profiles, cached or read in one call, without the user and users gone meanwhile."""
+        cached = [self._cache.get(hits.point_ids, hits.versions) for hits in found]
+        missing = {
+            point_id: version
+            for hits, profiles in zip(found, cached, strict=True)
+            for point_id, version, profile in zip(hits.point_ids, hits.versions, profiles, strict=True)
+            if profile is None
+        }
+        read: dict[PointId, DecodedProfile] = {}
+        if missing:
+            for point_id, user in zip(missing, await self._store.users(list(missing)), strict=True):
+                if user is not None and user.profile.rating_count:
+                    read[point_id] = self._decode(user)
+                    self._cache.put(point_id, missing[point_id], read[point_id])
+        gathered = []
+        for query, hits, profiles in zip(queries, found, cached, strict=True):
+            own = None if query.request.user_id is None else point_id_of(query.request.user_id)
+            candidates = (
+                profile or read.get(point_id)
+                for point_id, profile in zip(hits.point_ids, profiles, strict=True)
+                if point_id != own
+            )
+            gathered.append([profile for profile in candidates if profile is not None])
+        return gathered
+
+    def _decode(self, user: StoredUser) -> DecodedProfile:
+        current = user.profile.current
+        preferences = self._weighting.preferences(user.profile.values[current])
+        [norm] = self._weighting.norms(np.array([np.dot(preferences, preferences)]))
+        return DecodedProfile(
+            user.user_id, self._catalog.rows_of(user.profile.items[current]), preferences, float(norm)
+        )
+
+    def _compose(self, query: _Query, found: list[DecodedProfile]) -> RecommendationAnswer:
+        """Steps 5 and 6: score, filter, fill, explain."""
+        catalog, request = self._catalog, query.request
+        # Decoding may have met an index that is new to the catalog, and so a row that is new since the query was made.
+        excluded = np.pad(query.excluded, (0, catalog.rows - query.excluded.size))
+        allowed = catalog.listed & ~excluded
+        items: list[RecommendedItem] = []
+        neighbors_used = 0
+        if found:
+            found.sort(key=_USER_ID)
+            dense = np.zeros(catalog.rows)
+            dense[query.rows] = query.values
+            likes = int(np.count_nonzero(query.preferences >= 1.0))
+            sharpness, damping = query.recipe.exponents(likes)
+            hood = Neighborhood(found, dense, query.recipe, query.k, sharpness)
+            neighbors_used = hood.neighbors.size
+            scores = hood.scores(catalog.counts.damping(damping))
+            rows = top_items(scores, allowed, catalog.counts.rank, request.limit)
+            items = self._explained(query, hood, rows, scores)
+            allowed &= scores >= 0  # what the neighbors dislike is not to fill the answer either
+        personalized = len(items)
+        allowed[[item.row for item in items]] = False
+        items += self._popular(allowed, request.limit - personalized)
+        if not query.k:
+            strategy = Strategy.POPULAR
+        elif not neighbors_used:
+            strategy = Strategy.POPULAR_FALLBACK
+        else:
+            strategy = Strategy.MIXED if len(items) > personalized else Strategy.PERSONALIZED
+        return RecommendationAnswer(
+            items=items,
+            strategy=strategy,
+            recipe=query.recipe.name,
+            neighbors_used=neighbors_used,
+            profile_revision=query.stored.revision if query.stored else 0,
+            stored_ratings=query.stored.profile.rating_count if query.stored else 0,
+        )
+
+    @staticmethod
+    def _explained(
+        query: _Query, hood: Neighborhood, rows: NDArray[np.intp], scores: NDArray[np.float64]
+    ) -> list[RecommendedItem]:
+        support = hood.support(rows)
+        items = [
+            RecommendedItem(row, score, count)
+            for row, score, count in zip(rows.tolist(), scores[rows].tolist(), support.tolist(), strict=True)
+        ]
+        if not items or not query.request.explained:
+            return items
+        shares = hood.shares(rows, query.rows)
+        # "Because you liked": shares that came through items the user does not like are no reason to show.
+        shown = np.where(query.preferences > 0, shares, 0.0)
+        best = np.argsort(-shown, axis=1, kind="stable")[:, :_REASONS]
+        return [
+            replace(item, reasons=[Reason(int(query.rows[j]), float(own[j])) for j in order if own[j] > 0])
+            for item, own, order in zip(items, shown, best, strict=True)
+        ]
+
+    def _popular(self, allowed: NDArray[np.bool_], limit: int) -> list[RecommendedItem]:
+        """What most users like, of what is allowed; items that nobody likes are not popular."""
+        if limit <= 0:
+            return []
+        counts = self._catalog.counts
+        rows = counts.order[(allowed & (counts.liked > 0))[counts.order]][:limit]
+        return [
+            RecommendedItem(row, likes, popular=True)
+            for row, likes in zip(rows.tolist(), counts.liked[rows].tolist(), strict=True)
+        ]
+
+
+def _may_tie(scores: Sequence[float], k: int) -> bool:
+    """Whether users beyond the last hit may be as similar as the k-th neighbor (the user may be one of the hits)."""
+    return scores[k] - scores[-1] <= _TIE * abs(scores[0])

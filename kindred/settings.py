@@ -1,0 +1,80 @@
+"""The settings: one typed place, from environment variables named KINDRED_…; the commands' options override them."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kindred.eventlog import Broker
+from kindred.recipes import DEFAULT, RECIPES, Recipe
+
+
+class DefaultRecipeSettings(BaseModel):
+    """The constants of the recipe DEFAULT; docs/quality.md says what they do. KINDRED_RECIPE__K and so on."""
+
+    k: int = Field(default=DEFAULT.k, ge=1, le=1_000)
+    query_damping: float = Field(default=DEFAULT.query_damping, ge=0, le=2)
+    sharpness: float = Field(default=DEFAULT.sharpness, ge=0, le=10)
+    score_damping: float = Field(default=DEFAULT.score_damping, ge=0, le=2)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(env_prefix="KINDRED_", env_nested_delimiter="__", extra="forbid")
+
+    data_dir: Path = Path("data")
+    """The embedded store's folder."""
+    host: str = "127.0.0.1"
+    """The address that the server listens on; 0.0.0.0 for every network."""
+    port: int = Field(default=50051, ge=0, le=65_535)
+    """The server's port; 0 takes a free one."""
+    kafka: str = "localhost:9092"
+    """Kafka's bootstrap servers, separated by commas."""
+    topic: str = "kindred.ratings.v1"
+    """The topic of rating events."""
+    dead_letter_topic: str = "kindred.ratings.v1.dlq"
+    """The topic of events that can never be applied."""
+    partitions: int = Field(default=6, ge=1, le=10_000)
+    """Partitions of a topic that Kindred makes."""
+    replication: int = Field(default=1, ge=1, le=10)
+    """Replicas of a topic that Kindred makes."""
+    kafka_timeout: float = Field(default=10.0, gt=0, le=300)
+    """Seconds that a connection to Kafka or an acknowledgement may take."""
+    group: str = "kindred"
+    """The consumer group."""
+    session_timeout: float = Field(default=45.0, ge=1, le=300)
+    """Seconds without a heartbeat after which a consumer's partitions go to others."""
+    batch_size: int = Field(default=1_000, ge=1, le=100_000)
+    """Events that the consumer applies at once, at most."""
+    cache_bytes: int = Field(default=256 * 2**20, ge=0)
+    """Memory for neighbors' decoded profiles, in bytes."""
+    recount_interval: float = Field(default=30.0, gt=0)
+    """Seconds between counts of who rates and likes each item, if ratings have changed; longer if counting is slow."""
+    drain_grace: float = Field(default=10.0, ge=0)
+    """Seconds that calls under way get to finish when the server stops."""
+    metrics_port: int = Field(default=0, ge=0, le=65_535)
+    """Port for Prometheus metrics over HTTP; 0 for none."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe messages to log."""
+    log_format: Literal["console", "json"] = "console"
+    """How to log."""
+    recipe: DefaultRecipeSettings = DefaultRecipeSettings()
+    """The constants of the recipe DEFAULT."""
+
+    def broker(self) -> Broker:
+        """Where the event log is."""
+        return Broker(
+            bootstrap=self.kafka,
+            topic=self.topic,
+            dead_letter_topic=self.dead_letter_topic,
+            partitions=self.partitions,
+            replication=self.replication,
+            timeout=self.kafka_timeout,
+        )
+
+    def recipes(self) -> dict[str, Recipe]:
+        """The recipes by name, with the constants that are set."""
+        return RECIPES | {DEFAULT.name: replace(DEFAULT, **self.recipe.model_dump())}

@@ -1,0 +1,119 @@
+"""Applies events to the store: read, merge, write on condition, until every one is in.
+
+A batch costs one read and one write of its users, however many events each has. Reading an event twice changes nothing:
+what a user's point says it has applied is not applied again, and the merge would lead to the same profile anyway.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from kindred.errors import UnavailableError
+from kindred.ratings import EMPTY_PROFILE, ProfileEvent, merge
+from kindred.stores.port import LogPosition, Store, StoredUser, UserWrite, point_id_of
+from kindred.weighting import stored_vector
+
+log = structlog.get_logger(__name__)
+
+_ATTEMPTS = 20
+_BACKOFF = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class UserEvent:
+    """An event of a user and its place in the log."""
+
+    user_id: str
+    event: ProfileEvent
+    position: LogPosition
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a batch.
+
+    Args:
+        events: Events that were merged now.
+        replayed: Events that had been applied before.
+        users: Users that were written.
+        conflicts: Writes that another writer was faster with, and that were done again.
+    """
+
+    events: int
+    replayed: int
+    users: int
+    conflicts: int
+
+
+class ProfileUpdater:
+    """Applies events.
+
+    Args:
+        store: The users.
+        announce: Called with the ids of users after they were written.
+    """
+
+    def __init__(self, store: Store, announce: Callable[[Sequence[str]], None]) -> None:
+        self._store = store
+        self._announce = announce
+        self.users_written = 0
+
+    async def apply(self, batch: Sequence[UserEvent]) -> Applied:
+        """Applies a batch. When it returns, all of it is in the store.
+
+        Args:
+            batch: Events in log order; those of one user stay in that order.
+
+        Returns:
+            What became of it.
+
+        Raises:
+            UnavailableError: The store is away, or other writers were faster again and again. Some of the batch may be
+                in the store; applying all of it again is right.
+        """
+        pending: dict[str, list[UserEvent]] = {}
+        for event in batch:
+            pending.setdefault(event.user_id, []).append(event)
+        users, events, conflicts = len(pending), 0, 0
+        written = 0
+        for attempt in range(_ATTEMPTS):
+            if not pending:
+                break
+            if attempt:
+                await asyncio.sleep(random.uniform(0, _BACKOFF * 2 ** min(attempt, 8)))  # noqa: S311  # jitter
+            merged = await self._merge(pending)
+            events += sum(count for _, count in merged.values())
+            for user_id in pending.keys() - merged.keys():
+                del pending[user_id]  # every event of theirs had been applied before
+            writes = {user_id: write for user_id, (write, _) in merged.items()}
+            done = await self._store.write_users(list(writes.values())) if writes else []
+            for (user_id, (_, count)), success in zip(merged.items(), done, strict=True):
+                if success:
+                    del pending[user_id]
+                    written += 1
+                else:
+                    conflicts += 1
+                    events -= count
+        if pending:
+            raise UnavailableError("store", f"{len(pending)} of {users} users kept changing under the writes")
+        self.users_written += written
+        self._announce(list({event.user_id for event in batch}))
+        return Applied(events, len(batch) - events, written, conflicts)
+
+    async def _merge(self, pending: dict[str, list[UserEvent]]) -> dict[str, tuple[UserWrite, int]]:
+        """By user the write that applies their events, and how many these are; without those who have them all."""
+        stored = await self._store.users([point_id_of(user_id) for user_id in pending])
+        merged = {}
+        for (user_id, events), user in zip(pending.items(), stored, strict=True):
+            source = user.source if user else None
+            new = [event for event in events if source is None or not source.includes(event.position)]
+            if not new:
+                continue
+            profile = merge(user.profile if user else EMPTY_PROFILE, [event.event for event in new])
+            revision = (user.revision if user else 0) + 1
+            written = StoredUser(user_id, profile, revision, new[-1].position)
+            merged[user_id] = (UserWrite(written, stored_vector(self._store.metadata.weighting, profile)), len(new))
+        return merged

@@ -1,0 +1,115 @@
+"""RecommendationService: checks requests, asks the recommender, words the answers."""
+
+import asyncio
+
+from kindred.errors import KindredError
+from kindred.recommender import InlineRating, RecommendationRequest
+from kindred.v1 import item_pb2
+from kindred.v1 import recommendation_service_pb2 as pb
+from kindred.v1.recommendation_service_pb2_grpc import RecommendationServiceServicer
+from server.checks import Checks
+from server.errors import status_of
+from server.grpc_types import Context
+from server.messages import RECIPE_NAMES, recommend_response
+from server.opinions import read_opinion
+from server.state import ServerState, patience
+
+MAX_LIMIT = 500
+DEFAULT_LIMIT = 10
+MAX_K = 1_000
+MAX_INLINE_RATINGS = 1_000
+MAX_EXCLUDED = 10_000
+MAX_BATCH = 100
+
+
+class RecommendationService(RecommendationServiceServicer):
+    """See protos/kindred/v1/recommendation_service.proto.
+
+    Args:
+        state: The server's parts.
+    """
+
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
+
+    async def Recommend(self, request: pb.RecommendRequest, context: Context) -> pb.RecommendResponse:
+        """Recommends items."""
+        checked = _read(request)
+        backend = self._state.backend
+        await self._state.be_fresh(request.at_least_as_fresh, patience(context))
+        answer = await backend.recommender.recommend(checked)
+        return recommend_response(answer, backend.catalog, request.item_view)
+
+    async def BatchRecommend(self, request: pb.BatchRecommendRequest, context: Context) -> pb.BatchRecommendResponse:
+        """Answers many requests with one search."""
+        checks = Checks()
+        checks.count(request.requests, "requests", MAX_BATCH)
+        checks.done()
+        backend = self._state.backend
+        read = [_read_or_error(each) for each in request.requests]
+        waits = {each.at_least_as_fresh for each in request.requests if each.at_least_as_fresh}
+        reached = dict(
+            zip(waits, await asyncio.gather(*(self._fresh(token, patience(context)) for token in waits)), strict=True)
+        )
+        read = [reached.get(each.at_least_as_fresh) or one for each, one in zip(request.requests, read, strict=True)]
+        answers = iter(
+            await backend.recommender.recommend_many([one for one in read if isinstance(one, RecommendationRequest)])
+        )
+        response = pb.BatchRecommendResponse()
+        for each, one in zip(request.requests, read, strict=True):
+            answer = one if isinstance(one, KindredError) else next(answers)
+            if isinstance(answer, KindredError):
+                response.results.add(error=status_of(answer))
+            else:
+                response.results.add(response=recommend_response(answer, backend.catalog, each.item_view))
+        return response
+
+    async def _fresh(self, token: str, timeout: float) -> KindredError | None:
+        try:
+            await self._state.be_fresh(token, timeout)
+        except KindredError as error:
+            return error
+        return None
+
+
+def _read_or_error(request: pb.RecommendRequest) -> RecommendationRequest | KindredError:
+    try:
+        return _read(request)
+    except KindredError as error:
+        return error
+
+
+def _read(request: pb.RecommendRequest) -> RecommendationRequest:
+    """Checks a request.
+
+    Raises:
+        InvalidArgumentError: Something is wrong with it.
+    """
+    checks = Checks()
+    if request.user_id:
+        checks.id(request.user_id, "user_id")
+    elif not request.ratings and request.recipe != pb.RECIPE_POPULAR:
+        checks.wrong("user_id", "give a user_id, ratings, or both (or RECIPE_POPULAR, which needs neither)")
+    limit = checks.bounded(request, "limit", MAX_LIMIT, DEFAULT_LIMIT)
+    k = checks.bounded(request.neighbors, "k", MAX_K, 1, above="neighbors.")
+    checks.known(request.recipe, pb.Recipe, "recipe")
+    checks.known(request.explanation, pb.Explanation, "explanation")
+    checks.known(request.item_view, item_pb2.ItemView, "item_view")
+    checks.count(request.exclude_item_ids, "exclude_item_ids", MAX_EXCLUDED, least=0)
+    ratings = []
+    if checks.count(request.ratings, "ratings", MAX_INLINE_RATINGS, least=0):
+        for place, rating in enumerate(request.ratings):
+            checks.id(rating.item_id, f"ratings[{place}].item_id")
+            opinion = read_opinion(rating, f"ratings[{place}]", checks)
+            ratings.append(InlineRating(rating.item_id, opinion))
+    checks.done()
+    return RecommendationRequest(
+        user_id=request.user_id or None,
+        ratings=ratings,
+        limit=limit,
+        excluded=tuple(request.exclude_item_ids),
+        include_rated=request.include_rated,
+        k=k if request.neighbors.HasField("k") else None,
+        recipe=RECIPE_NAMES.get(request.recipe),
+        explained=request.explanation == pb.EXPLANATION_SUMMARY,
+    )

@@ -1,0 +1,84 @@
+"""What the services work with: nothing while the store is being opened, then the backend and the event log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kindred.backend import Backend
+from kindred.errors import UnavailableError
+from kindred.eventlog import EventProducer
+from kindred.events import to_message
+from kindred.freshness import FreshnessToken
+from kindred.stores.port import StoredUser
+from kindred.v1.rating_event_pb2 import RatingEvent
+from server.grpc_types import Context
+
+_DEFAULT_PATIENCE = 10.0
+"""Seconds that a call without a deadline waits for the log or for freshness."""
+_REPLY_SHARE = 0.9
+"""The part of the time until the caller's deadline that may be spent waiting: the rest is for the answer."""
+
+
+@dataclass(slots=True)
+class ServerState:
+    """The parts of a running server.
+
+    Args:
+        producer: Where ratings are written to; None if this server has no event log.
+        topic: The topic.
+        opened: The backend, once the store is open.
+    """
+
+    producer: EventProducer | None = None
+    topic: str = ""
+    opened: Backend | None = None
+
+    @property
+    def backend(self) -> Backend:
+        """The open backend.
+
+        Raises:
+            UnavailableError: It is still being opened.
+        """
+        if self.opened is None:
+            raise UnavailableError("store", "the server is starting: its store is not open yet")
+        return self.opened
+
+    async def record(self, events: Sequence[RatingEvent], timeout: float) -> FreshnessToken:
+        """Writes events of one user to the log, in order.
+
+        Args:
+            events: At least one.
+            timeout: Seconds until the broker must have acknowledged them.
+
+        Returns:
+            The token of the last one.
+
+        Raises:
+            UnavailableError: The broker is away, or this server has none.
+        """
+        if self.producer is None:
+            raise UnavailableError("log", "this server reads only: it was started without an event log")
+        messages = [to_message(event, "kindred/server") for event in events]
+        positions = await self.producer.send(self.topic, messages, timeout)
+        return FreshnessToken(events[-1].user_id, positions[-1])
+
+    async def be_fresh(self, token: str, timeout: float) -> StoredUser | None:
+        """Waits until the store includes what a token stands for.
+
+        Args:
+            token: As the caller gave it; empty for nothing to wait for.
+            timeout: Seconds to wait at most.
+
+        Raises:
+            InvalidArgumentError: It is no token.
+            FreshnessError: It was not reached in time.
+        """
+        if not token:
+            return None
+        return await self.backend.freshness.wait(FreshnessToken.decode(token, "at_least_as_fresh"), timeout)
+
+
+def patience(context: Context) -> float:
+    """How many seconds a call may wait, so that the answer still reaches the caller before the deadline."""
+    remaining = context.time_remaining()
+    return _DEFAULT_PATIENCE if remaining is None else min(remaining * _REPLY_SHARE, _DEFAULT_PATIENCE)

@@ -1,8 +1,10 @@
-# Every target installs what it needs into .venv, from the lock file, at most once.
+# Every target installs what it needs into .venv, from the lock file, at most once. requirements.lock is what runs in
+# production; requirements-dev.lock has the same versions and what checking and testing need.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+RESOLVE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench protos lock clean
@@ -10,10 +12,10 @@ READY  := $(VENV)/.ready
 help:            ## What there is to make
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements-dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Kindred needs Python 3.11 or newer; set PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -34,9 +36,10 @@ bench: $(READY)  ## Measure, and write benchmarks/RESULTS.md
 protos: $(READY) ## Regenerate the stubs in kindred/v1
 	$(BIN)/python protos/generate.py
 
-lock: $(READY)   ## Resolve requirements.lock anew from pyproject.toml
+lock: $(READY)   ## Resolve the lock files anew from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --group dev pyproject.toml -o requirements.lock
+	$(RESOLVE) pyproject.toml --group dev -o requirements-dev.lock
+	$(RESOLVE) pyproject.toml --constraint requirements-dev.lock -o requirements.lock
 
 clean:           ## Remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -5,7 +5,10 @@ import sys
 import typer
 
 from cli.consume import consume
+from cli.demo import demo
 from cli.forget import forget
+from cli.health import health
+from cli.load import load
 from cli.rate import rate
 from cli.ratings import ratings
 from cli.recommend import recommend
@@ -23,7 +26,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 RUN, USE = "Run it", "Use it"
-for panel, commands in ((RUN, (up, serve, consume)), (USE, (recommend, rate, ratings, search, forget))):
+for panel, commands in (
+    (RUN, (demo, load, up, serve, consume, health)),
+    (USE, (recommend, rate, ratings, search, forget)),
+):
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 

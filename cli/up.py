@@ -30,7 +30,7 @@ def up(
       kindred up
       kindred up --kafka broker:9092 --host 0.0.0.0
     """
-    from cli.local_broker import SESSION_TIMEOUT, local_broker
+    from cli.local_broker import LOCAL_SETTINGS, local_broker
 
     with ExitStack() as stack:
         local = kafka is None
@@ -43,5 +43,5 @@ def up(
             port=port,
             metrics_port=metrics_port,
             kafka=stack.enter_context(local_broker(broker_port)) if local else kafka,
-            session_timeout=SESSION_TIMEOUT if local else None,
+            **(LOCAL_SETTINGS if local else {}),
         )

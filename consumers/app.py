@@ -38,7 +38,13 @@ async def consume_events(
     """
     letters = DeadLetters(producer, settings.dead_letter_topic, settings.kafka_timeout)
     while not stop.is_set():
-        member = EventConsumer(settings.broker(), settings.group, settings.session_timeout, settings.batch_size)
+        member = EventConsumer(
+            settings.broker(),
+            settings.group,
+            session_timeout=settings.session_timeout,
+            max_records=settings.batch_size,
+            fetch_wait=settings.fetch_wait,
+        )
         try:
             async with member:
                 consumer = RatingConsumer(member, backend.decoder, backend.updater, letters, joined)

@@ -222,11 +222,15 @@ class EventConsumer:
         group: The group.
         session_timeout: Seconds without a heartbeat after which the group gives this member's partitions away.
         max_records: How many records a poll returns at most.
+        fetch_wait: Seconds that the broker may hold a fetch that finds nothing.
     """
 
-    def __init__(self, broker: Broker, group: str, session_timeout: float, max_records: int) -> None:
+    def __init__(
+        self, broker: Broker, group: str, *, session_timeout: float, max_records: int, fetch_wait: float
+    ) -> None:
         self._broker = broker
         self._group = group
+        self._fetch_wait = int(fetch_wait * 1000)
         self._session_timeout = int(session_timeout * 1000)
         self._max_records = max_records
         self._thread = _Thread("kindred-consumer")
@@ -290,6 +294,7 @@ class EventConsumer:
                 session_timeout_ms=self._session_timeout,
                 heartbeat_interval_ms=self._session_timeout // 3,
                 max_poll_records=self._max_records,
+                fetch_max_wait_ms=self._fetch_wait,
                 bootstrap_timeout_ms=int(self._broker.timeout * 1000),
             )
             self._consumer.subscribe([self._broker.topic])

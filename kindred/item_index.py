@@ -1,7 +1,8 @@
 """Which index, the dimension in the users' vectors, an item id gets. Pure.
 
-An id that is a decimal below 2^31 is its own index. Any other id takes a free index of the upper half, 2^31 to 2^32 - 1:
-the first free one of its probes, which begin at a hash of the id. Whoever allocates keeps what an index already holds.
+An id that is a decimal below 2^31 is its own index. Any other id takes a free index of the upper half, from 2^31
+to 2^32 - 1: the first free one of its probes, which begin at a hash of the id. Whoever allocates keeps what an index
+already holds.
 """
 
 from hashlib import blake2b

@@ -1,6 +1,6 @@
 """Items and what may stand in them. Pure."""
 
-import math
+import sys
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ MAX_ATTRIBUTES = 64
 MAX_GENRES = 64
 MAX_TAGS = 256
 MAX_EXTERNAL_IDS = 16
+MAX_NUMBER = sys.float_info.max
 YEARS = range(-10_000, 10_001)
 
 
@@ -84,7 +85,7 @@ def check_attributes(attributes: Mapping[str, object], name: str) -> list[FieldV
         found += _check_text(key, f"{name} key", MAX_NAME_LENGTH)
         if isinstance(value, str):
             found += _check_text(value, f"{name}[{key[:MAX_NAME_LENGTH]}]", MAX_TEXT_LENGTH, empty=True)
-        elif not isinstance(value, bool | int | float) or not math.isfinite(value):
+        elif not isinstance(value, bool | int | float) or not -MAX_NUMBER <= value <= MAX_NUMBER:
             where = f"{name}[{key[:MAX_NAME_LENGTH]}]"
             found.append(FieldViolation(where, "must be a string, a finite number or a boolean"))
     return found
@@ -111,8 +112,9 @@ def check_item(item: Item, name: str) -> list[FieldViolation]:
     if len(item.external_ids) > MAX_EXTERNAL_IDS:
         found.append(FieldViolation(f"{name}.external_ids", f"at most {MAX_EXTERNAL_IDS} are allowed"))
     for scheme, external_id in item.external_ids.items():
-        if not (scheme.isascii() and scheme.isalnum() and scheme == scheme.lower()):
-            found.append(FieldViolation(f"{name}.external_ids", "a scheme is lower-case letters and digits"))
+        if not (scheme.isascii() and scheme.isalnum() and scheme == scheme.lower() and len(scheme) <= MAX_NAME_LENGTH):
+            rule = f"a scheme is 1 to {MAX_NAME_LENGTH} lower-case letters and digits"
+            found.append(FieldViolation(f"{name}.external_ids", rule))
         found += check_id(external_id, f"{name}.external_ids[{scheme[:MAX_NAME_LENGTH]}]")
     return found + check_attributes(item.attributes, f"{name}.attributes")
 
@@ -122,4 +124,6 @@ def _check_text(value: str, name: str, most: int, *, empty: bool = False) -> lis
         return [FieldViolation(name, "must not be empty")]
     if len(value) > most:
         return [FieldViolation(name, f"has {len(value):,} characters, at most {most:,} are allowed")]
+    if any(unicodedata.category(char) == "Cs" for char in value):
+        return [FieldViolation(name, "must be text: a lone surrogate is none")]
     return []

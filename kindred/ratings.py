@@ -130,7 +130,7 @@ class UserProfile:
             and np.array_equal(self.values.view(np.uint32), other.values.view(np.uint32))
             and np.array_equal(self.rated_at, other.rated_at)
             and self.forgotten_at == other.forgotten_at
-            and self.attributes == other.attributes
+            and _typed(self.attributes) == _typed(other.attributes)
             and self.attributes_at == other.attributes_at
         )
 
@@ -151,6 +151,10 @@ class UserProfile:
         """When the newest of the ratings was given, in milliseconds since 1970; None without ratings."""
         times = self.rated_at[self.current]
         return int(times.max()) if times.size else None
+
+
+def _typed(attributes: Attributes) -> dict[str, tuple[type, AttributeValue]]:
+    return {name: (type(value), value) for name, value in attributes.items()}  # True == 1.0, but it is not the same
 
 
 EMPTY_PROFILE = UserProfile()

@@ -66,7 +66,7 @@ DEFAULT = Recipe(
     score_damping=0.2,
     short_profiles=(ShortProfileRule(3, 1.0, 0.1), ShortProfileRule(10, 1.5, 0.2)),
 )
-"""Measured in docs/quality.md; the rules for short profiles are provisional."""
+"""The rules for short profiles are provisional."""
 
 TUTORIAL_SIMILARITY = Recipe(name="tutorial-similarity", weighting="zscore", k=20, counts_preferences=False)
 """The published tutorial: every item in a neighbor's list counts with the neighbor's similarity."""

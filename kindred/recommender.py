@@ -1,6 +1,6 @@
 """The pipeline of a recommendation: profile, query, search, gather, score, filter, explain.
 
-What each step costs is in docs/performance.md; many requests share one engine call.
+Many requests share one engine call. The steps are numbered as in docs/recipes.md.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,7 +2,7 @@
 
 The engine finds candidates with single-precision sums in an order of its own. Here similarities are computed again from
 the neighbors' exact ratings in double precision, so that the same data gives the same answer on every engine.
-Notation as in docs/quality.md: q the query, s_v a stored vector, g_v = q . s_v, w_v a neighbor's weight, F_i a score.
+Notation as in docs/recipes.md: q the query, s_v a stored vector, g_v = q . s_v, w_v a neighbor's weight, F_i a score.
 """
 
 from collections.abc import Sequence

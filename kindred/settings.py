@@ -12,7 +12,7 @@ from kindred.recipes import DEFAULT, RECIPES, Recipe
 
 
 class DefaultRecipeSettings(BaseModel):
-    """The constants of the recipe DEFAULT; docs/quality.md says what they do. KINDRED_RECIPE__K and so on."""
+    """The constants of the recipe DEFAULT; docs/recipes.md says what they do. KINDRED_RECIPE__K and so on."""
 
     k: int = Field(default=DEFAULT.k, ge=1, le=1_000)
     query_damping: float = Field(default=DEFAULT.query_damping, ge=0, le=2)
@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     """The consumer group."""
     session_timeout: float = Field(default=45.0, ge=1, le=300)
     """Seconds without a heartbeat after which a consumer's partitions go to others."""
+    fetch_wait: float = Field(default=0.5, ge=0.001, le=30)
+    """Seconds that the broker may hold a fetch that finds nothing. Apache Kafka answers when something comes."""
     batch_size: int = Field(default=1_000, ge=1, le=100_000)
     """Events that the consumer applies at once, at most."""
     cache_bytes: int = Field(default=256 * 2**20, ge=0)

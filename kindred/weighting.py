@@ -1,7 +1,7 @@
 """How ratings become the values of sparse vectors. Pure.
 
 The weighting is chosen when a collection is loaded and recorded in its metadata: every stored vector was made with it.
-The formulas and what they were measured to do are in docs/quality.md.
+The formulas are in docs/recipes.md.
 """
 
 import math
@@ -134,7 +134,12 @@ def make_weighting(name: str, scale: RatingScale, parameters: Mapping[str, Any])
         numbers = {key: float(value) for key, value in parameters.items()}
         if name == "default" and numbers.keys() == {"shrinkage"} and 0 < numbers["shrinkage"] < math.inf:
             return LikingWeighting(scale, numbers["shrinkage"])
-        if name == "zscore" and numbers.keys() == {"mean", "std"} and 0 < numbers["std"] < math.inf:
+        if (
+            name == "zscore"
+            and numbers.keys() == {"mean", "std"}
+            and 0 < numbers["std"] < math.inf
+            and math.isfinite(numbers["mean"])
+        ):
             return ZScoreWeighting(numbers["mean"], numbers["std"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"weighting {name!r} has parameters that are no numbers: {dict(parameters)}") from error

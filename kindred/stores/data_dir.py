@@ -12,13 +12,19 @@ current one is left over from a load that was interrupted, and is removed by the
 import fcntl
 import json
 import os
+import re
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
 from kindred.errors import SchemaError, StoreInUseError, StoreNotLoadedError
+
+LOAD_AGAIN = "load it again: kindred load … --replace"
+_CURRENT = "current.json"
+_NAME = re.compile("[0-9a-f]{32}")
 
 
 class DataDir:
@@ -44,7 +50,8 @@ class DataDir:
         os.ftruncate(self._lock, 0)
         command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
         os.pwrite(self._lock, f"process {os.getpid()} ({command})".encode()[:200], 0)
-        self._remove_leftovers()
+        with suppress(SchemaError):  # what is damaged stays as it is, for a person to look at
+            self._remove_leftovers()
 
     def __enter__(self) -> Self:
         return self
@@ -52,27 +59,29 @@ class DataDir:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    @property
-    def loaded(self) -> bool:
-        """Whether there is a current generation."""
-        return (self.path / "current.json").exists()
+    @staticmethod
+    def is_loaded(path: Path) -> bool:
+        """Whether a folder has a current generation; makes nothing."""
+        return (path / _CURRENT).exists()
 
     def current(self) -> Path:
         """The folder of the current generation.
 
         Raises:
             StoreNotLoadedError: There is none.
-            SchemaError: `current.json` is damaged, or what it names is gone.
+            SchemaError: What names it is damaged, or what it names is gone.
         """
         try:
-            name = json.loads((self.path / "current.json").read_text())["generation"]
+            name = json.loads((self.path / _CURRENT).read_text())["generation"]
         except FileNotFoundError:
             raise StoreNotLoadedError(str(self.path)) from None
         except (ValueError, KeyError, TypeError) as error:
-            raise SchemaError(str(self.path), f"{self.path}/current.json is damaged ({error})") from error
-        generation = self._generations / Path(str(name)).name
+            raise SchemaError(str(self.path), f"{self.path / _CURRENT} is damaged ({error}); {LOAD_AGAIN}") from error
+        if not isinstance(name, str) or not _NAME.fullmatch(name):  # it becomes a path
+            raise SchemaError(str(self.path), f"{self.path / _CURRENT} names no generation; {LOAD_AGAIN}")
+        generation = self._generations / name
         if not generation.is_dir():
-            raise SchemaError(str(self.path), f"{generation} is missing; load again with --replace")
+            raise SchemaError(str(self.path), f"{generation} is missing; {LOAD_AGAIN}")
         return generation
 
     def new_generation(self) -> Path:
@@ -83,8 +92,15 @@ class DataDir:
 
     def make_current(self, generation: Path) -> None:
         """Makes a complete generation the current one, durably and atomically, and removes the one before."""
-        write_json(self.path / "current.json", {"generation": generation.name})
+        for folder in (generation, self._generations):
+            _sync(folder)
+        write_json(self.path / _CURRENT, {"generation": generation.name})
         self._remove_leftovers()
+
+    @staticmethod
+    def discard(generation: Path) -> None:
+        """Removes a generation that did not become current."""
+        shutil.rmtree(generation, ignore_errors=True)  # what stays is removed by the next process
 
     def close(self) -> None:
         """Lets others open the folder. Idempotent."""
@@ -98,7 +114,7 @@ class DataDir:
         return self.path / "generations"
 
     def _remove_leftovers(self) -> None:
-        keep = self.current().name if self.loaded else None
+        keep = self.current().name if self.is_loaded(self.path) else None
         if self._generations.is_dir():
             for generation in self._generations.iterdir():
                 if generation.name != keep:
@@ -113,8 +129,12 @@ def write_json(path: Path, data: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

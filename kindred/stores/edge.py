@@ -7,6 +7,7 @@ directory, is why `write_users` can compare revisions and write in one engine ca
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -14,14 +15,15 @@ from typing import Any, NamedTuple, Self, TypeVar, cast
 
 import qdrant_edge as qe
 
-from kindred.errors import StoreLoadedError, StoreNotLoadedError, UnavailableError
+from kindred.errors import SchemaError, StoreLoadedError, StoreNotLoadedError, UnavailableError
 from kindred.items import CatalogEntry
-from kindred.stores.data_dir import DataDir, write_json
+from kindred.stores.data_dir import LOAD_AGAIN, DataDir, write_json
 from kindred.stores.payload import item_payload, read_item, read_user, user_payload
 from kindred.stores.port import CollectionMetadata, Hits, PointId, StoredUser, UserWrite, point_id_of
 from kindred.weighting import SparseVector
 
 VECTOR = "ratings"
+_PARTS = ("users", "items")
 
 Payload = dict[str, Any]
 T = TypeVar("T")
@@ -79,6 +81,14 @@ def _item_parts(entry: CatalogEntry) -> _PointParts:
     return _PointParts(entry.index, [], [], item_payload(entry))
 
 
+def _read_metadata(path: Path) -> CollectionMetadata:
+    try:
+        data = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise SchemaError(str(path), f"{path} cannot be read ({error}); {LOAD_AGAIN}") from error
+    return CollectionMetadata.from_json(data, str(path))
+
+
 class EdgeStore:
     """The store of one process over one data directory. See `kindred.stores.port.Store`."""
 
@@ -104,14 +114,13 @@ class EdgeStore:
             SchemaError: Its collection was written in another form.
             UnavailableError: The engine cannot read it.
         """
-        if not path.is_dir():  # opening must not make a folder where somebody mistyped a name
+        if not DataDir.is_loaded(path):  # opening must not make a folder where somebody mistyped a name
             raise StoreNotLoadedError(str(path))
         data_dir = DataDir(path)
         try:
             generation = data_dir.current()
-            collection = json.loads((generation / "collection.json").read_text())
-            metadata = CollectionMetadata.from_json(collection, str(path))
-            users, items = (_engine(partial(qe.EdgeShard.load, str(generation / part))) for part in ("users", "items"))
+            metadata = _read_metadata(generation / "collection.json")
+            users, items = (_engine(partial(qe.EdgeShard.load, str(generation / part))) for part in _PARTS)
             for shard in (users, items):
                 _engine(shard.optimize)  # folds in what was written since the last start; at once if that is little
         except BaseException:
@@ -185,9 +194,10 @@ class EdgeStore:
         """See `Store.close`."""
         if not self._closed:
             self._closed = True
-            for shard in (self._users, self._items):
-                _engine(shard.close)
-            self._data_dir.close()
+            with ExitStack() as stack:  # the lock goes last, whatever happens before
+                stack.callback(self._data_dir.close)
+                for shard in (self._users, self._items):
+                    stack.callback(_engine, shard.close)
 
     @staticmethod
     def _read(
@@ -211,24 +221,31 @@ class EdgeBuilder:
 
     def __init__(self, path: Path, *, replace: bool = False) -> None:
         self._data_dir = DataDir(path)
-        if self._data_dir.loaded and not replace:
+        if DataDir.is_loaded(path) and not replace:
             self._data_dir.close()
             raise StoreLoadedError(str(path))
         self._generation = self._data_dir.new_generation()
-        self._users, self._items = (
-            _engine(partial(qe.EdgeShard.create, str(self._generation / part), _config()))
-            for part in ("users", "items")
-        )
+        self._committed = False
         self._engine_seconds = 0.0
+        try:
+            self._users, self._items = (
+                _engine(partial(qe.EdgeShard.create, str(self._generation / part), _config())) for part in _PARTS
+            )
+        except BaseException:
+            self._data_dir.discard(self._generation)
+            self._data_dir.close()
+            raise
 
     def __enter__(self) -> Self:
         """Begins."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Closes; opening the folder again discards what was not committed."""
+        """Closes, and discards what was not committed."""
         for shard in (self._users, self._items):
             shard.close()
+        if not self._committed:
+            self._data_dir.discard(self._generation)
         self._data_dir.close()
 
     def add_items(self, entries: Iterable[CatalogEntry]) -> None:
@@ -249,6 +266,7 @@ class EdgeBuilder:
         self._engine_seconds += perf_counter() - start
         write_json(self._generation / "collection.json", metadata.to_json())
         self._data_dir.make_current(self._generation)
+        self._committed = True
 
     @property
     def engine_seconds(self) -> float:
@@ -256,7 +274,6 @@ class EdgeBuilder:
         return self._engine_seconds
 
     def _upsert(self, shard: qe.EdgeShard, parts: list[_PointParts]) -> None:
-        start = perf_counter()  # turning Python's objects into the engine's is the engine's work, too
-        points = [each.point() for each in parts]
-        _engine(lambda: shard.update(qe.UpdateOperation.upsert_points(points)))
+        start = perf_counter()  # making and freeing the engine's objects is the engine's work, too
+        _engine(lambda: shard.update(qe.UpdateOperation.upsert_points([each.point() for each in parts])))
         self._engine_seconds += perf_counter() - start

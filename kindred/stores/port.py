@@ -43,7 +43,7 @@ class StoredUser:
     """A user as stored.
 
     Args:
-        user_id: The external id; empty for a forgotten user whose id is no number.
+        user_id: The external id; empty for a forgotten user whose id is no number: write with the id you asked for.
         profile: What the user's events say.
         revision: Grows by one with every write; 1 is the first.
         source: The last event that was applied; None for a bulk load.
@@ -102,17 +102,17 @@ class CollectionMetadata:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], where: str) -> Self:
+    def from_json(cls, data: Any, where: str) -> Self:
         """Reads what `to_json` made.
 
         Args:
-            data: The JSON object.
+            data: What was read.
             where: What it belongs to, for the error.
 
         Raises:
             SchemaError: It is of another schema version, or damaged.
         """
-        version = data.get("schema_version")
+        version = data.get("schema_version") if isinstance(data, Mapping) else None
         if version != SCHEMA_VERSION:
             raise SchemaError(
                 where,
@@ -123,7 +123,7 @@ class CollectionMetadata:
             scale = RatingScale(**data["scale"])
             weighting = make_weighting(data["weighting"]["name"], scale, data["weighting"]["parameters"])
             return cls(data["name"], scale, weighting, data["created_at"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             message = f"the metadata of {where} is damaged ({error}); load it again: kindred load … --replace"
             raise SchemaError(where, message) from error
 
@@ -138,6 +138,9 @@ class Store(Protocol):
 
     async def search(self, queries: Sequence[SparseVector], limit: int) -> list[Hits]:
         """Finds the users with the highest dot products, best first, for each query.
+
+        Users whose vectors share no dimension with the query are not found; dot products of 0 and below may be. Which
+        of those that tie at the limit are found is the engine's choice: who needs another rule asks for more.
 
         Args:
             queries: Query vectors, none of them empty.
@@ -171,7 +174,7 @@ class Store(Protocol):
         """
 
     async def replace_items(self, entries: Sequence[CatalogEntry]) -> None:
-        """Replaces items that are there, counts included."""
+        """Writes items, counts included, whether or not they are there."""
 
     async def close(self) -> None:
         """Flushes and closes. Idempotent."""

@@ -1,0 +1,110 @@
+"""`kindred demo`: the whole system on MovieLens 100K, told as a story."""
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kindred.settings import Settings
+
+
+def demo(
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Stay up after the story, until Ctrl-C.")] = False,
+    data_dir: Annotated[Path, typer.Option(help="Where to load the data set; what is there is replaced.")] = Path(
+        "data/demo"
+    ),
+) -> None:
+    """Loads MovieLens 100K, starts broker, consumer and server, and tells what they do.
+
+    [bold]Examples[/bold]
+
+      kindred demo
+      kindred demo --keep
+    """
+    from rich.console import Console
+
+    from cli.local_broker import LOCAL_SETTINGS, local_broker
+    from kindred.settings import Settings
+    from kindred.telemetry import configure_logging
+
+    configure_logging("warning", "console")
+    console = Console(highlight=False, markup=False)
+    _load(console, data_dir)
+    with local_broker(_free(9092)) as broker:
+        settings = Settings(data_dir=data_dir, kafka=broker, host="127.0.0.1", port=_free(50051), **LOCAL_SETTINGS)
+        asyncio.run(_run(console, settings, keep=keep))
+
+
+def _load(console: "Console", data_dir: Path) -> None:
+    from cli.progress import ProgressBars
+    from kindred.stores.edge import EdgeBuilder
+    from loader.datasets import fetch_dataset
+    from loader.load import load
+    from loader.readers.movielens import open_movielens
+
+    console.print("Load MovieLens 100K", style="bold")
+    with ProgressBars(quiet=False) as progress:
+        source = open_movielens(fetch_dataset("ml-100k", progress=progress), "ml-100k")
+        with EdgeBuilder(data_dir, replace=True) as builder:
+            report = load(source, builder, progress=progress)
+    console.print(
+        f"   {report.ratings:,} ratings of {report.items:,} films by {report.users:,} users in {report.seconds:.2f} s, "
+        f"{report.engine_seconds:.2f} s of it in the engine",
+        style="dim",
+    )
+
+
+async def _run(console: "Console", settings: "Settings", *, keep: bool) -> None:
+    import grpc
+
+    from cli.demo_story import Story
+    from cli.runtime import running
+    from kindred.eventlog import EventProducer
+
+    console.print("\nStart broker, consumer and server", style="bold")
+    async with running(settings, serve=True, consume=True, drain=True) as parts:
+        console.print(
+            f"   gRPC {parts.address}   Kafka {settings.kafka}   waiting for the group to form …", style="dim"
+        )
+        await parts.joined.wait()
+        producer = EventProducer(settings.broker())
+        async with grpc.aio.insecure_channel(parts.address) as channel:
+            await Story(console, channel, producer, settings).tell()
+        await producer.close()
+        _say_next(console, parts.address, settings, keep=keep)
+        if keep:
+            await parts.until_signal()
+
+
+def _say_next(console: "Console", address: str, settings: "Settings", *, keep: bool) -> None:
+    port = address.rpartition(":")[2]
+    server = "" if port == "50051" else f" --server {address}"
+    up = f"kindred up --data-dir {settings.data_dir}"
+    if keep:
+        console.print(f"\nUp until Ctrl-C: gRPC {address}, Kafka {settings.kafka}. In another terminal:", style="bold")
+    else:
+        console.print("\nNext", style="bold")
+        console.print(
+            f"   .venv/bin/{up}                 # the same system again, until Ctrl-C (make demo KEEP=1 does it too)"
+        )
+    for command in (
+        f".venv/bin/kindred search matrix{server}",
+        f".venv/bin/kindred recommend --like 'toy story' --like 'fargo (1996)'{server}",
+        f".venv/bin/kindred rate --user me 50=5 100=4{server}",
+        f'grpcurl -plaintext -d \'{{"userId": "7"}}\' {address} kindred.v1.RecommendationService/Recommend',
+        f'echo \'{{"userId":"7","rated":{{"itemId":"50","value":5}}}}\' | '
+        f"kcat -P -b {settings.kafka} -t {settings.topic} -k 7",
+    ):
+        console.print(f"   {command}", soft_wrap=True)
+
+
+def _free(preferred: int) -> int:
+    """The usual port, or 0 for any free one if somebody has it: the demo is not to fail for that."""
+    with socket.socket() as probe:
+        return preferred if probe.connect_ex(("127.0.0.1", preferred)) else 0

@@ -1,0 +1,187 @@
+"""`kindred load`: loads a data set into a new collection."""
+
+import json
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.output import misused, say
+from cli.progress import ProgressBars
+from loader.datasets import DatasetName, Mirror, fetch_dataset
+from loader.options import Duplicates, LoadOptions, TimeUnit, WeightingName
+
+if TYPE_CHECKING:
+    from loader.load import LoadReport
+    from loader.source import DataSource
+
+DEFAULT_DATA_DIR = Path("data")
+
+_SOURCE, _TABLE, _HOW = "What to load", "With --ratings", "How to load it"
+
+
+def load(
+    *,
+    dataset: Annotated[
+        DatasetName | None,
+        typer.Option(help="A named data set, fetched once and kept in a cache.", rich_help_panel=_SOURCE),
+    ] = None,
+    path: Annotated[
+        Path | None,
+        typer.Option(help="A MovieLens folder or zip archive, in any of its forms.", rich_help_panel=_SOURCE),
+    ] = None,
+    ratings: Annotated[
+        Path | None, typer.Option(help="Any CSV, TSV or parquet file of ratings.", rich_help_panel=_SOURCE)
+    ] = None,
+    mirror: Annotated[
+        Mirror,
+        typer.Option(help="Where --dataset comes from; the package index has ml-100k.", rich_help_panel=_SOURCE),
+    ] = "auto",
+    columns: Annotated[
+        str,
+        typer.Option(
+            help="Which column is what; without time=… every rating is older than any event.", rich_help_panel=_TABLE
+        ),
+    ] = "user=user,item=item,rating=rating,time=time",
+    items: Annotated[
+        Path | None,
+        typer.Option(
+            help="A CSV, TSV or parquet file of items; without one the ratings say what items there are.",
+            rich_help_panel=_TABLE,
+        ),
+    ] = None,
+    item_columns: Annotated[
+        str,
+        typer.Option(
+            help="Which column is what: id, title, year, genres and tags ('|' between these).", rich_help_panel=_TABLE
+        ),
+    ] = "id=id,title=title",
+    scale: Annotated[
+        str, typer.Option(help="Lowest and highest rating.", metavar="MIN:MAX", rich_help_panel=_TABLE)
+    ] = "0.5:5",
+    time_unit: Annotated[
+        TimeUnit,
+        typer.Option(help="Seconds or milliseconds since 1970, or ISO 8601.", rich_help_panel=_TABLE),
+    ] = "s",
+    data_dir: Annotated[
+        Path, typer.Option(envvar="KINDRED_DATA_DIR", help="The embedded store's folder.", rich_help_panel=_HOW)
+    ] = DEFAULT_DATA_DIR,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="Build aside and swap in for the collection that is there.", rich_help_panel=_HOW
+        ),
+    ] = False,
+    duplicates: Annotated[
+        Duplicates,
+        typer.Option(help="What becomes of several ratings of one item by one user.", rich_help_panel=_HOW),
+    ] = "latest",
+    skip_bad_rows: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad-rows", help="List rows that cannot be read in DATA_DIR/bad-rows.txt.", rich_help_panel=_HOW
+        ),
+    ] = False,
+    weighting: Annotated[
+        WeightingName,
+        typer.Option(help="What vectors are made with; the tutorial's recipes need zscore.", rich_help_panel=_HOW),
+    ] = "default",
+    shrinkage: Annotated[
+        float,
+        typer.Option(
+            min=0.001, max=1e6, help="The default weighting's h: how little few ratings count.", rich_help_panel=_HOW
+        ),
+    ] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.", rich_help_panel=_HOW)] = False,
+) -> None:
+    """Loads a data set into a new collection.
+
+    [bold]Examples[/bold]
+      kindred load --dataset ml-100k
+      kindred load --path ~/Downloads/ml-32m.zip --replace
+      kindred load --ratings plays.csv --columns user=who,item=song,rating=stars,time=at --items songs.csv
+    """
+    if sum(source is not None for source in (dataset, path, ratings)) != 1:
+        raise misused("give one of --dataset, --path and --ratings; try: kindred load --dataset ml-100k")
+    # Here, not above: other commands start without pandas, pyarrow and the engine.
+    from kindred.stores.edge import EdgeBuilder
+    from loader.load import load as load_source
+    from loader.readers.movielens import open_movielens
+
+    options = LoadOptions(
+        duplicates=duplicates,
+        weighting=weighting,
+        shrinkage=shrinkage,
+        bad_rows_report=data_dir / "bad-rows.txt" if skip_bad_rows else None,
+        spill_folder=data_dir,
+    )
+    with ProgressBars(quiet=as_json) as progress:
+        if ratings is not None:
+            source = _mapped(ratings, columns, items, item_columns, scale, time_unit)
+        elif dataset is not None:
+            source = open_movielens(fetch_dataset(dataset, mirror=mirror, progress=progress), dataset)
+        elif path is not None:
+            source = open_movielens(path)
+        with EdgeBuilder(data_dir, replace=replace) as builder:
+            report = load_source(source, builder, options, progress)
+    if as_json:
+        say(json.dumps(asdict(report) | {"data_dir": data_dir}, default=str))
+    else:
+        _summarize(report, data_dir)
+
+
+def _mapped(
+    ratings: Path, columns: str, items: Path | None, item_columns: str, scale: str, time_unit: TimeUnit
+) -> "DataSource":
+    from kindred.ratings import RatingScale
+    from loader.readers.columns import MappedColumns, Table
+
+    minimum, _, maximum = scale.partition(":")
+    try:
+        rating_scale = RatingScale(float(minimum), float(maximum))
+    except ValueError as error:
+        raise misused(f"--scale {scale}: {error}; for instance --scale 1:10") from error
+    item_table = None
+    if items is not None:
+        item_roles = ("title", "year", "genres", "tags")
+        item_table = Table(items, _mapping("--item-columns", item_columns, ("id",), item_roles))
+    return MappedColumns(
+        name=ratings.stem,
+        rating_table=Table(ratings, _mapping("--columns", columns, ("user", "item", "rating"), ("time",))),
+        item_table=item_table,
+        scale=rating_scale,
+        time_unit=time_unit,
+    )
+
+
+def _mapping(option: str, text: str, needed: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, str]:
+    """Reads `role=column,role=column`."""
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    mapping = {role.strip(): column for role, _, column in pairs}
+    if len(mapping) < len(pairs) or not all(mapping.values()):
+        raise misused(f"{option} {text}: must be like {','.join(f'{role}=NAME' for role in needed)}, each role once")
+    for role in needed:
+        if role not in mapping:
+            raise misused(f"{option} {text}: says not which column is the {role}: {role}=NAME")
+    for role in mapping:
+        if role not in (*needed, *optional):
+            raise misused(f"{option} {text}: no role {role!r}; there are {', '.join((*needed, *optional))}")
+    return mapping
+
+
+def _summarize(report: "LoadReport", data_dir: Path) -> None:
+    say(
+        f"Loaded {report.name} into {data_dir}: {report.users:,} users, {report.items:,} items, "
+        f"{report.ratings:,} ratings in {report.seconds:.1f} s ({report.engine_seconds:.1f} s of it in the engine)"
+    )
+    if report.unknown_item_ratings:
+        say(f"Dropped {report.unknown_item_ratings:,} ratings of items that the catalog lacks")
+    if report.merged_ratings:
+        say(f"Merged {report.merged_ratings:,} repeated ratings of the same item by the same user")
+    if report.bad_rows:
+        say(f"Skipped {report.bad_rows:,} rows that cannot be read; {report.bad_rows_report} lists them")
+    option = "" if data_dir == DEFAULT_DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
+    say(f"Next: kindred up{option}", quietly=True)
+    say("      kindred search toy story", quietly=True)

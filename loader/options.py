@@ -1,0 +1,36 @@
+"""How to load."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Duplicates = Literal["latest", "mean"]
+"""What becomes of a user's ratings of one item: the latest by (time, then order), or the mean, at the latest time."""
+
+WeightingName = Literal["default", "zscore"]
+
+TimeUnit = Literal["s", "ms", "iso"]
+"""How times are written: seconds or milliseconds since 1970, or ISO 8601 (UTC where it names no zone)."""
+
+ROWS_IN_MEMORY = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How to load.
+
+    Args:
+        duplicates: What becomes of repeated pairs of user and item.
+        weighting: What the vectors are made with.
+        shrinkage: The default weighting's h.
+        bad_rows_report: Where to list rows that cannot be read; None: the first one stops the load.
+        rows_in_memory: Up to how many ratings are held in memory; more go to files by user.
+        spill_folder: Where those files are; None is the system's folder for temporary files.
+    """
+
+    duplicates: Duplicates = "latest"
+    weighting: WeightingName = "default"
+    shrinkage: float = 5.0
+    bad_rows_report: Path | None = None
+    rows_in_memory: int = ROWS_IN_MEMORY
+    spill_folder: Path | None = None

@@ -1,0 +1,108 @@
+"""Kafka as others use it: tests write records with it that Kindred did not make, and read what Kindred wrote."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.structs import TopicPartition
+
+from kindred.eventlog import Record
+
+_BOUND_MS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A record to write as it is."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    timestamp: int | None = None
+    partition: int | None = None
+
+
+async def write_records(kafka: str, topic: str, records: Sequence[Raw], **options: object) -> list[tuple[int, int]]:
+    """Writes records in order.
+
+    Args:
+        kafka: The broker.
+        topic: A topic that exists.
+        records: The records.
+        options: Further settings of the producer, for instance `compression_type`.
+
+    Returns:
+        Partition and offset of each.
+    """
+    return await asyncio.to_thread(_write, kafka, topic, records, options)
+
+
+def _write(kafka: str, topic: str, records: Sequence[Raw], options: Mapping[str, object]) -> list[tuple[int, int]]:
+    producer = KafkaProducer(bootstrap_servers=kafka, acks="all", max_block_ms=_BOUND_MS, **options)
+    try:
+        futures = [
+            producer.send(
+                topic,
+                record.value,
+                record.key,
+                headers=list(record.headers),
+                timestamp_ms=record.timestamp,
+                partition=record.partition,
+            )
+            for record in records
+        ]
+        return [(sent.partition, sent.offset) for sent in (future.get(_BOUND_MS / 1000) for future in futures)]
+    finally:
+        producer.close()
+
+
+async def read_records(kafka: str, topic: str) -> list[Record]:
+    """Reads everything that a topic holds, in order within each partition; nothing if there is no such topic."""
+    return await asyncio.to_thread(_read, kafka, topic)
+
+
+def _read(kafka: str, topic: str) -> list[Record]:
+    consumer = KafkaConsumer(bootstrap_servers=kafka, group_id=None, allow_auto_create_topics=False)
+    try:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        if not partitions:
+            return []
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        ends = consumer.end_offsets(partitions)
+        found: list[Record] = []
+        while any(consumer.position(each) < ends[each] for each in partitions):
+            for records in consumer.poll(1_000).values():
+                found += [
+                    Record(
+                        topic=record.topic,
+                        partition=record.partition,
+                        offset=record.offset,
+                        key=record.key,
+                        value=record.value,
+                        headers=dict(record.headers),
+                        timestamp=record.timestamp,
+                    )
+                    for record in records
+                ]
+        return found
+    finally:
+        consumer.close()
+
+
+async def committed(kafka: str, group: str, topic: str) -> dict[int, int]:
+    """The offsets that a group has committed, by partition; those without a commit are left out."""
+    return await asyncio.to_thread(_committed, kafka, group, topic)
+
+
+def _committed(kafka: str, group: str, topic: str) -> dict[int, int]:
+    consumer = KafkaConsumer(bootstrap_servers=kafka, group_id=group, enable_auto_commit=False)
+    try:
+        offsets = {
+            number: consumer.committed(TopicPartition(topic, number))
+            for number in consumer.partitions_for_topic(topic) or ()
+        }
+        return {number: offset for number, offset in offsets.items() if offset is not None}
+    finally:
+        consumer.close(autocommit=False)

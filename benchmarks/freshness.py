@@ -50,8 +50,8 @@ def measure_freshness(workspace: Path) -> list[Figure]:
         Figure(
             "Event on Kafka to changed answer, joined and warm",
             f"{median:.1f} ms",
-            f"p99 {np.percentile(times, 99):.1f} ms; of it until the broker acknowledged {statistics.median(acknowledged):.1f} ms; "
-            f"{EVENTS} events, one at a time",
+            f"p99 {np.percentile(times, 99):.1f} ms; of it until the broker acknowledged "
+            f"{statistics.median(acknowledged):.1f} ms; {EVENTS} events, one at a time",
             f"below {TARGET_MS:.0f} ms",
             median < TARGET_MS,
         )

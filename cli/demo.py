@@ -57,6 +57,7 @@ def _load(console: "Console", data_dir: Path) -> None:
         f"   {report.ratings:,} ratings of {report.items:,} films by {report.users:,} users in {report.seconds:.2f} s, "
         f"{report.engine_seconds:.2f} s of it in the engine",
         style="dim",
+        soft_wrap=True,
     )
 
 
@@ -74,6 +75,7 @@ async def _run(console: "Console", settings: "Settings", *, keep: bool) -> None:
         )
         await parts.joined.wait()
         producer = EventProducer(settings.broker())
+        await producer.connect()
         async with grpc.aio.insecure_channel(parts.address) as channel:
             await Story(console, channel, producer, settings).tell()
         await producer.close()
@@ -85,21 +87,20 @@ async def _run(console: "Console", settings: "Settings", *, keep: bool) -> None:
 def _say_next(console: "Console", address: str, settings: "Settings", *, keep: bool) -> None:
     port = address.rpartition(":")[2]
     server = "" if port == "50051" else f" --server {address}"
-    up = f"kindred up --data-dir {settings.data_dir}"
     if keep:
         console.print(f"\nUp until Ctrl-C: gRPC {address}, Kafka {settings.kafka}. In another terminal:", style="bold")
     else:
         console.print("\nNext", style="bold")
-        console.print(
-            f"   .venv/bin/{up}                 # the same system again, until Ctrl-C (make demo KEEP=1 does it too)"
-        )
+        again = f"   .venv/bin/kindred up --data-dir {settings.data_dir}   # the same system again, until Ctrl-C"
+        console.print(again, soft_wrap=True)
+    recommend = f"{address} kindred.v1.RecommendationService/Recommend"
+    event = '{"userId":"7","rated":{"itemId":"50","value":5}}'
     for command in (
         f".venv/bin/kindred search matrix{server}",
         f".venv/bin/kindred recommend --like 'toy story' --like 'fargo (1996)'{server}",
         f".venv/bin/kindred rate --user me 50=5 100=4{server}",
-        f'grpcurl -plaintext -d \'{{"userId": "7"}}\' {address} kindred.v1.RecommendationService/Recommend',
-        f'echo \'{{"userId":"7","rated":{{"itemId":"50","value":5}}}}\' | '
-        f"kcat -P -b {settings.kafka} -t {settings.topic} -k 7",
+        f'grpcurl -plaintext -d \'{{"userId": "7"}}\' {recommend}',
+        f"echo '{event}' | kcat -P -b {settings.kafka} -t {settings.topic} -k 7",
     ):
         console.print(f"   {command}", soft_wrap=True)
 

@@ -27,7 +27,7 @@ from kindred.v1.recommendation_service_pb2 import (
 from kindred.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 
 LIKED, DISLIKED = ("Star Wars", "Fargo"), "Independence Day"
-USER = "405"
+USER = "19"
 SHOWN = 5
 _PATIENCE = 30.0
 
@@ -65,11 +65,11 @@ class Story:
         """Begins a step."""
         self._step += 1
         self._console.print()
-        self._console.print(Text(f"{self._step}. {text}", style="bold"))
+        self._console.print(Text(f"{self._step}. {text}", style="bold"), soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Says a sentence."""
-        self._console.print(Text(f"   {text}", style="dim"))
+        self._console.print(Text(f"   {text}", style="dim"), soft_wrap=True)
 
     async def search_films(self) -> list[Item]:
         """Searches the catalog for three films."""
@@ -109,7 +109,7 @@ class Story:
         messages = []
         for item, value in rated:
             event = json.dumps({"userId": USER, "rated": {"itemId": item.item_id, "value": value}})
-            self._console.print(Text(f"   {event}   {title_of(item)}"))
+            self._console.print(Text(f"   {event}   {title_of(item)}"), soft_wrap=True)
             messages.append(Message(USER.encode(), event.encode(), {"content-type": b"application/json"}))
         known = before.as_of.stored_ratings
         start = perf_counter()
@@ -120,11 +120,12 @@ class Story:
             response = await self._recommend_user()
         changed = perf_counter() - start
         old = [recommendation.item.item_id for recommendation in before.recommendations]
-        rows = [
-            [each.item.item_id, title_of(each.item), "" if each.item.item_id in old else "new"]
-            for each in response.recommendations
-        ]
-        print_table([ID, TITLE, Column("")], rows)
+        rows = []
+        for place, each in enumerate(response.recommendations, start=1):
+            item_id = each.item.item_id
+            was = f"was {old.index(item_id) + 1}" if item_id in old else "new"
+            rows.append([str(place), item_id, title_of(each.item), was])
+        print_table([Column("#"), ID, TITLE, Column("before")], rows)
         self.say(
             f"From sending the events to an answer that includes all three: {changed * 1000:.1f} ms "
             f"(the broker had them after {acknowledged * 1000:.1f} ms)."

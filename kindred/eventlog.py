@@ -134,6 +134,14 @@ class EventProducer:
         self._thread = _Thread("kindred-producer")
         self._connecting: asyncio.Task[tuple[Any, str]] | None = None
 
+    async def connect(self) -> None:
+        """Connects now, so that the first call need not wait for it.
+
+        Raises:
+            UnavailableError: No broker answers.
+        """
+        await asyncio.shield(self._connect())
+
     async def send(self, topic: str, messages: Sequence[Message], timeout: float) -> list[LogPosition]:
         """Produces records and waits until the broker has them all.
 

@@ -4,10 +4,9 @@ Events carry absolute values. One that can never be applied raises `EventError`,
 CloudEvents: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from google.protobuf import json_format
@@ -18,13 +17,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from kindred.catalog import Catalog
 from kindred.eventlog import Message, Record
 from kindred.items import check_attributes, check_id
-from kindred.ratings import Attributes, AttributesSet, Forgotten, ProfileEvent, Rated, RatingScale, Reaction, Retracted
+from kindred.ratings import AttributesSet, Forgotten, ProfileEvent, Rated, RatingScale, Reaction, Retracted
 from kindred.v1.rating_event_pb2 import RatingEvent
 from kindred.v1.reaction_pb2 import Reaction as ReactionMessage
 
-MAX_EVENT_BYTES = 65_536
+MAX_EVENT_BYTES = 512 * 1024
+"""The largest attributes that a call takes fit in it."""
 FUTURE_TOLERANCE_MS = 5 * 60 * 1000
 """How far a clock may be ahead of ours."""
+
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 REACTIONS = {ReactionMessage.REACTION_LIKE: Reaction.LIKE, ReactionMessage.REACTION_DISLIKE: Reaction.DISLIKE}
 
@@ -66,13 +68,24 @@ def to_message(event: RatingEvent, source: str) -> Message:
     return Message(event.user_id.encode(), event.SerializeToString(), headers)
 
 
-def attributes_of(values: Mapping[str, Value]) -> Attributes:
+def attributes_of(values: Mapping[str, Value]) -> dict[str, Any]:
     """Attributes from protobuf values. What is neither string, number nor boolean stays for `check_attributes`."""
-    return {name: getattr(value, value.WhichOneof("kind") or "null_value") for name, value in values.items()}
+    return {name: _attribute_of(value) for name, value in values.items()}
+
+
+def _attribute_of(value: Value) -> Any:
+    kind = value.WhichOneof("kind")
+    return getattr(value, kind) if kind in ("string_value", "number_value", "bool_value") else None
 
 
 def time_of(timestamp: Timestamp) -> int:
-    """Milliseconds since 1970, rounded down."""
+    """Milliseconds since 1970, rounded down.
+
+    Raises:
+        ValueError: It is no time between the years 1 and 9999.
+    """
+    if not 0 <= timestamp.nanos < 10**9 or not _FIRST_SECOND <= timestamp.seconds <= _LAST_SECOND:
+        raise ValueError("is no time between the years 1 and 9999")
     return timestamp.seconds * 1000 + timestamp.nanos // 1_000_000
 
 
@@ -136,13 +149,15 @@ class EventDecoder:
 
     def _time(self, record: Record, event: RatingEvent) -> int:
         at = record.timestamp
-        if event.HasField("occurred_at"):
-            at = time_of(event.occurred_at)
-        elif (header := record.headers.get("ce_time")) is not None:
-            try:
-                at = math.floor(datetime.fromisoformat(header.decode()).astimezone(UTC).timestamp() * 1000)
-            except (ValueError, OverflowError) as error:
-                raise EventError("bad_time", "the header ce_time is no RFC 3339 time") from error
+        try:
+            if event.HasField("occurred_at"):
+                at = time_of(event.occurred_at)
+            elif (header := record.headers.get("ce_time")) is not None:
+                stated = Timestamp()
+                stated.FromJsonString(header.decode())
+                at = time_of(stated)
+        except ValueError as error:
+            raise EventError("bad_time", "the event's time, or the header ce_time, is no RFC 3339 time") from error
         if problem := check_time(at, self._clock()):
             raise EventError("bad_time", f"the event's time {problem}")
         return at
@@ -174,7 +189,9 @@ def _parse(record: Record) -> RatingEvent:
         raise EventError("empty", "the record has no value")
     if len(value) > MAX_EVENT_BYTES:
         raise EventError("too_large", f"the event has {len(value):,} bytes, at most {MAX_EVENT_BYTES:,} are allowed")
-    content_type = record.headers.get("content-type", b"").decode(errors="replace").partition(";")[0].strip().lower()
+    content_type = (
+        (record.headers.get("content-type") or b"").decode(errors="replace").partition(";")[0].strip().lower()
+    )
     if content_type not in ("", "application/json", "application/protobuf"):
         raise EventError("content_type", "content-type is neither application/protobuf nor application/json")
     try:

@@ -192,16 +192,14 @@ class Recommender:
         recipe = self._recipe(request)
         profile = EMPTY_PROFILE if stored is None else stored.profile
         current = profile.current
-        preferences = dict(
-            zip(
-                self._catalog.rows_of(profile.items[current]).tolist(),
-                self._weighting.preferences(profile.values[current]).tolist(),
-                strict=True,
-            )
-        )
-        preferences |= self._inline_preferences(request.ratings)
-        rows = np.fromiter(preferences, np.int32, len(preferences))
-        liking = np.fromiter(preferences.values(), np.float64, len(preferences))
+        rows = self._catalog.rows_of(profile.items[current])
+        liking = self._weighting.preferences(profile.values[current])
+        if request.ratings:
+            inline = self._inline_preferences(request.ratings)
+            inline_rows = np.fromiter(inline, np.int32, len(inline))
+            kept = ~np.isin(rows, inline_rows)
+            rows = np.concatenate([rows[kept], inline_rows])
+            liking = np.concatenate([liking[kept], np.fromiter(inline.values(), np.float64, len(inline))])
         excluded = np.zeros(self._catalog.rows, np.bool_)
         if not request.include_rated:
             excluded[rows] = True

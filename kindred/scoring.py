@@ -49,13 +49,16 @@ class Neighborhood:
     def __init__(
         self, profiles: Sequence[DecodedProfile], query: NDArray[np.float64], recipe: Recipe, k: int, sharpness: float
     ) -> None:
-        self._rows = np.concatenate([profile.rows for profile in profiles])
+        # numpy's own index type: gathering with any other one converts it each time.
+        self._rows = np.concatenate([profile.rows for profile in profiles], dtype=np.intp)
         self._preferences = np.concatenate([profile.preferences for profile in profiles])
         self._lengths = np.array([profile.rows.size for profile in profiles])
         self._norms = np.array([profile.norm for profile in profiles])
         self._query = query
         starts = np.cumsum(self._lengths) - self._lengths
-        self.similarities = np.add.reduceat(query[self._rows] * self._preferences, starts) / self._norms
+        products = query[self._rows]
+        products *= self._preferences
+        self.similarities = np.add.reduceat(products, starts) / self._norms
         """g_v = sum_i q_i s_vi. Shape (n_users,)."""
         self.neighbors = _choose(self.similarities, k)
         """Places of the neighbors, the most similar first. Shape (at most k,)."""
@@ -89,7 +92,8 @@ class Neighborhood:
         """
         wanted = np.zeros(self._query.size, np.bool_)
         wanted[items] = True
-        counted = wanted[self._rows] & (self._weights != 0)
+        ratings = np.flatnonzero(wanted[self._rows])
+        counted = ratings[self._weights[ratings] != 0]
         return np.bincount(self._rows[counted], minlength=self._query.size)[items]
 
     def shares(self, items: NDArray[np.intp], query_rows: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -19,7 +19,10 @@ log = structlog.get_logger(__name__)
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the unary calls of Kindred's own services."""
+    """Wraps the unary calls of Kindred's own services, each method once."""
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, MethodHandler] = {}
 
     async def intercept_service(
         self,
@@ -27,15 +30,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> MethodHandler:
         """Wraps the handler of a call."""
-        handler = await continuation(handler_call_details)
         method: str = handler_call_details.method
+        if method in self._wrapped:
+            return self._wrapped[method]
+        handler = await continuation(handler_call_details)
         if handler is None or handler.unary_unary is None or not method.startswith("/kindred.v1."):
             return handler
-        return grpc.unary_unary_rpc_method_handler(
+        self._wrapped[method] = grpc.unary_unary_rpc_method_handler(
             _guarded(method.removeprefix("/kindred.v1."), cast("Handle", handler.unary_unary)),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
+        return self._wrapped[method]
 
 
 def _guarded(method: str, handle: Handle) -> Handle:

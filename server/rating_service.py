@@ -154,8 +154,14 @@ class RatingService(RatingServiceServicer):
         value = scale.value_of(opinion) if isinstance(opinion, Reaction) else opinion
         if len(checks.violations) == wrong and not scale.contains(value):
             checks.wrong(f"{field}.value", f"must be {scale}")
-        at = time_of(rating.rated_at) if rating.HasField("rated_at") else now
-        if problem := check_time(at, now):
+        at = now
+        try:
+            if rating.HasField("rated_at"):
+                at = time_of(rating.rated_at)
+            problem = check_time(at, now)
+        except ValueError as error:
+            problem = str(error)
+        if problem:
             checks.wrong(f"{field}.rated_at", problem)
         rated = events.Rated(item_id=item_id, value=value)
         return events.RatingEvent(user_id=user_id, occurred_at=timestamp(at), rated=rated)

@@ -96,10 +96,8 @@ async def test_every_limit_gives_the_best(
         for user_id in list(ratings)[::150]:
             preferences, profile = community.preferences[user_id], ratings[user_id]
             for limit in (1, 2, 10, 99, 500):
-                answer = await backend.recommender.recommend(RecommendationRequest(user_id, limit=limit))
-                if recipe == "tutorial-similarity":
-                    request = RecommendationRequest(user_id, limit=limit, recipe=recipe)
-                    answer = await backend.recommender.recommend(request)
+                request = RecommendationRequest(user_id, limit=limit, recipe=recipe)
+                answer = await backend.recommender.recommend(request)
                 expected = community.recommend(preferences, recipe, myself=user_id, dropped=profile, limit=limit)
                 assert_agrees(backend.catalog, answer, expected)
                 assert len(answer.items) == limit
@@ -267,6 +265,14 @@ async def test_reasons_are_shares_of_the_score(
                     assert preferences[rated] > 0
                     assert reason.share == pytest.approx(wanted.shares[rated], abs=1e-6)
                 assert len({reason.row for reason in item.reasons}) == len(item.reasons)
+
+
+async def test_the_recipe_follows_the_weighting(open_for: Open) -> None:
+    """Without a recipe the default of the collection's weighting answers."""
+    for loaded, answering in (("default", "default"), ("tutorial-similarity", "tutorial-ratings")):
+        async with open_for(loaded) as backend:
+            answer = await backend.recommender.recommend(RecommendationRequest("1"))
+            assert answer == await backend.recommender.recommend(RecommendationRequest("1", recipe=answering))
 
 
 async def test_reasons_are_given_on_request_only(open_for: Open) -> None:

@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from math import isclose
 from pathlib import Path
-
-import pytest
 
 from kindred.backend import Backend
 from kindred.catalog import Catalog
@@ -74,9 +73,8 @@ def ids_of(catalog: Catalog, items: Iterable[RecommendedItem]) -> list[str]:
 def assert_agrees(catalog: Catalog, answer: RecommendationAnswer, expected: ExpectedAnswer) -> None:
     """Asserts that an answer has the reference's items in its order, with their scores, support and origin."""
     assert ids_of(catalog, answer.items) == [item.item_id for item in expected.items]
-    assert [item.score for item in answer.items] == pytest.approx(
-        [item.score for item in expected.items], rel=1e-5, abs=0
-    )
+    for item, wanted in zip(answer.items, expected.items, strict=True):
+        assert isclose(item.score, wanted.score, rel_tol=1e-5)
     assert [(item.support, item.popular) for item in answer.items] == [
         (item.support, item.popular) for item in expected.items
     ]

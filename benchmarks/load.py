@@ -1,0 +1,67 @@
+"""The loader, against the time spent inside the engine."""
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import Figure
+from kindred.stores.edge import EdgeBuilder
+from loader.datasets import fetch_dataset
+from loader.load import load
+from loader.readers.movielens import open_movielens
+
+TARGET = 1.5
+ROUNDS = 5
+USERS, RATINGS, FILMS = 20_000, 2_000_000, 20_000
+
+
+def measure_load(workspace: Path) -> list[Figure]:
+    """Loads MovieLens 100K, and a generated set of two million ratings in MovieLens' form.
+
+    Args:
+        workspace: A folder; the data directory `ml-100k` in it is left for the other benchmarks.
+    """
+    small = fetch_dataset("ml-100k")
+    large = _generate(workspace / "generated")
+    return [
+        _measure("Load MovieLens 100K", small, workspace / "ml-100k", ROUNDS),
+        _measure(f"Load {RATINGS:,} generated ratings of {USERS:,} users", large, workspace / "large", 1),
+    ]
+
+
+def _measure(name: str, source: Path, data_dir: Path, rounds: int) -> Figure:
+    reports = []
+    for _ in range(rounds):
+        with EdgeBuilder(data_dir, replace=True) as builder:
+            reports.append(load(open_movielens(source), builder))
+    ratio = float(np.median([report.seconds / report.engine_seconds for report in reports]))
+    seconds, engine = (
+        float(np.median([getattr(report, kind) for report in reports])) for kind in ("seconds", "engine_seconds")
+    )
+    return Figure(
+        f"{name}, against the engine's own time",
+        f"{ratio:.2f}x",
+        f"{seconds:.2f} s, {engine:.2f} s of it in the engine; {reports[0].ratings:,} ratings stored; median of {rounds}",
+        f"at most {TARGET}x",
+        ratio <= TARGET,
+    )
+
+
+def _generate(folder: Path) -> Path:
+    """A data set in MovieLens' latest form: popularity and activity fall off like Zipf's law. Seeded."""
+    random = np.random.default_rng(20)
+    folder.mkdir()
+    weights = 1 / np.arange(1, FILMS + 1) ** 0.8
+    activity = 1 / np.arange(1, USERS + 1) ** 0.5
+    user = np.sort(random.choice(USERS, RATINGS, p=activity / activity.sum())) + 1
+    film = random.choice(FILMS, RATINGS, p=weights / weights.sum()) + 1
+    half_stars = random.integers(1, 11, RATINGS)
+    time = random.integers(800_000_000, 1_700_000_000, RATINGS)
+    with (folder / "ratings.csv").open("w") as file:
+        file.write("userId,movieId,rating,timestamp\n")
+        rows = zip(user.tolist(), film.tolist(), (half_stars / 2).tolist(), time.tolist(), strict=True)
+        file.writelines(f"{u},{f},{r},{t}\n" for u, f, r, t in rows)
+    with (folder / "movies.csv").open("w") as file:
+        file.write("movieId,title,genres\n")
+        file.writelines(f"{number},Film {number} (2000),Drama|Comedy\n" for number in range(1, FILMS + 1))
+    return folder

@@ -1,0 +1,79 @@
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from kindred.profile_cache import ProfileCache
+from kindred.scoring import DecodedProfile
+
+
+def decoded(user_id: str, ratings: int = 100) -> DecodedProfile:
+    """A profile with so many ratings: 12 bytes each, in arrays."""
+    return DecodedProfile(user_id, np.arange(ratings, dtype=np.int32), np.ones(ratings), 1.0)
+
+
+class TestProfileCache:
+    def test_what_was_put_is_there_in_its_version(self) -> None:
+        """A profile is found under its point and version, in the order asked for; anything else is a miss."""
+        cache = ProfileCache(2**20)
+        name = UUID(int=7)
+        cache.put(7, 3, seven := decoded("7"))
+        cache.put(name, 4, other := decoded("other"))
+        assert cache.get([name, 7, 8], [4, 3, 3]) == [other, seven, None]
+        assert cache.get([7, name], [4, 3]) == [None, None]
+        assert cache.get([], []) == []
+
+    def test_a_newer_version_replaces_the_older(self) -> None:
+        """A point has one entry: after a new version the old one is gone, and its bytes are."""
+        cache = ProfileCache(2**20)
+        cache.put(1, 1, decoded("1", 1_000))
+        before = cache.bytes
+        cache.put(1, 2, new := decoded("1", 10))
+        assert cache.get([1, 1], [1, 2]) == [None, new]
+        assert len(cache) == 1
+        assert cache.bytes == before - 990 * 12
+
+    def test_a_version_that_went_back_is_a_miss(self) -> None:
+        """A lower version than the kept one is a miss as well: a collection may have been replaced."""
+        cache = ProfileCache(2**20)
+        cache.put(1, 9, decoded("1"))
+        assert cache.get([1], [8]) == [None]
+
+    def test_bytes_are_bounded(self) -> None:
+        """However many profiles are put, no more bytes are held than allowed, and close to that many."""
+        cache = ProfileCache(50_000)
+        for point in range(1_000):
+            cache.put(point, 1, decoded(str(point), 10 + point % 90))
+            assert 12 * 10 < cache.bytes <= 50_000
+        assert cache.bytes > 40_000
+        held = [found for found in cache.get([*range(1_000)], [1] * 1_000) if found is not None]
+        assert len(held) == len(cache)
+        assert sum(profile.rows.nbytes + profile.preferences.nbytes for profile in held) <= cache.bytes
+
+    def test_the_least_recently_used_goes_first(self) -> None:
+        """What was asked for or put last stays; a miss by version is no use."""
+        size = _size_of_one()
+        cache = ProfileCache(3 * size)
+        for point in (1, 2, 3):
+            cache.put(point, 1, decoded(str(point)))
+        cache.get([1], [1])
+        cache.get([2], [99])
+        cache.put(4, 1, decoded("4"))
+        assert [found is not None for found in cache.get([1, 2, 3, 4], [1] * 4)] == [True, False, True, True]
+        cache.put(3, 2, decoded("3"))
+        cache.put(5, 1, decoded("5"))
+        assert [found is not None for found in cache.get([1, 3, 4, 5], [1, 2, 1, 1])] == [False, True, True, True]
+
+    @pytest.mark.parametrize("capacity", [0, 1, 1_000])
+    def test_what_is_too_large_is_not_kept(self, capacity: int) -> None:
+        """A profile larger than the whole cache is not held, and nothing breaks."""
+        cache = ProfileCache(capacity)
+        cache.put(1, 1, decoded("1", 100))
+        assert (len(cache), cache.bytes) == (0, 0)
+        assert cache.get([1], [1]) == [None]
+
+
+def _size_of_one() -> int:
+    cache = ProfileCache(2**20)
+    cache.put(1, 1, decoded("1"))
+    return cache.bytes

@@ -1,0 +1,215 @@
+from dataclasses import replace
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from kindred.recipes import DEFAULT, TUTORIAL_RATINGS, TUTORIAL_SIMILARITY, Recipe
+from kindred.scoring import DecodedProfile, Neighborhood, top_items
+
+ROWS = 12
+NO_DAMPING = np.ones(ROWS)
+PREFERENCES = st.sampled_from([-0.25, 0.25, 0.625, 1.0])
+
+
+def decoded(user_id: str, preferences: dict[int, float], norm: float = 1.0) -> DecodedProfile:
+    """A profile with these preferences by row."""
+    rows = np.array([*preferences], np.int32)
+    return DecodedProfile(user_id, rows, np.array([*preferences.values()], np.float64), norm)
+
+
+def dense(values: dict[int, float]) -> NDArray[np.float64]:
+    """A query by row."""
+    query = np.zeros(ROWS)
+    query[[*values]] = [*values.values()]
+    return query
+
+
+def hood(
+    profiles: list[DecodedProfile], query: dict[int, float], recipe: Recipe = DEFAULT, k: int = 200, sharpness: float = 1
+) -> Neighborhood:
+    """The neighborhood of a query."""
+    return Neighborhood(profiles, dense(query), recipe, k, sharpness)
+
+
+class TestNeighborhood:
+    def test_similarities_are_dot_products_with_the_stored_vectors(self) -> None:
+        """A similarity is the query times the preferences over their norm, summed over what both rate."""
+        found = hood([decoded("a", {0: 1.0, 1: -0.25, 5: 1.0}, 2.0), decoded("b", {2: 0.5}, 4.0)], {0: 0.5, 1: 1.0, 2: 3})
+        assert found.similarities == pytest.approx([(0.5 - 0.25) / 2, 1.5 / 4])
+
+    def test_the_most_similar_are_neighbors(self) -> None:
+        """Of the users found, the k most similar are neighbors, the most similar first."""
+        users = [decoded(str(user), {0: weight}) for user, weight in enumerate([0.3, 0.9, 0.1, 0.5])]
+        assert hood(users, {0: 1.0}, k=3).neighbors.tolist() == [1, 3, 0]
+        assert hood(users, {0: 1.0}, k=9).neighbors.tolist() == [1, 3, 0, 2]
+
+    def test_ties_of_similarity_go_by_user_id(self) -> None:
+        """Users as similar as each other but for rounding are neighbors in the order of their ids."""
+        parts = (0.1, 0.2, 0.3)
+        sums = [dict(enumerate(order)) for order in permutations(parts)]
+        assert len({sum(preferences.values()) for preferences in sums}) > 1, "rounding makes no difference"
+        users = [decoded(f"{user}", preferences) for user, preferences in enumerate(sums)]
+        found = hood(users, {0: 1.0, 1: 1.0, 2: 1.0}, k=4)
+        assert found.neighbors.tolist() == [0, 1, 2, 3]
+
+    def test_a_difference_is_no_tie(self) -> None:
+        """A user more similar by a billionth goes before one with a smaller id."""
+        users = [decoded("a", {0: 1.0}), decoded("b", {0: 1.0 + 1e-9})]
+        assert hood(users, {0: 1.0}, k=1).neighbors.tolist() == [1]
+
+    @pytest.mark.parametrize("weights", [[-1.0], [0.0], [-0.25, 0.0, -1.0]])
+    def test_nobody_unlike_the_query_is_a_neighbor(self, weights: list[float]) -> None:
+        """Users without a positive similarity are no neighbors, and then nothing has a score."""
+        users = [decoded(str(user), {0: weight, 1: 1.0}) for user, weight in enumerate(weights)]
+        found = hood(users, {0: 1.0})
+        assert found.neighbors.tolist() == []
+        assert found.scores(NO_DAMPING).tolist() == [0.0] * ROWS
+        assert found.support(np.array([0, 1])).tolist() == [0, 0]
+
+    def test_only_the_similar_of_the_found_are_neighbors(self) -> None:
+        """Where k is not reached, users of no or negative similarity do not fill up the neighbors."""
+        users = [decoded(str(user), {0: weight}) for user, weight in enumerate([-0.25, 1.0, 0.0, 0.25])]
+        assert hood(users, {0: 1.0}).neighbors.tolist() == [1, 3]
+
+    def test_scores_are_weighed_and_damped(self) -> None:
+        """A score sums the neighbors' preferences by (g / max g)^p and is divided by the damping."""
+        users = [decoded("a", {0: 1.0, 5: 1.0}), decoded("b", {0: 0.5, 5: -0.25, 6: 1.0}), decoded("c", {7: 1.0})]
+        scores = hood(users, {0: 2.0}, sharpness=3).scores(np.full(ROWS, 4.0))
+        assert scores[5:8] == pytest.approx([(1 - 0.25 / 8) / 4, (1 / 8) / 4, 0], abs=1e-12)
+
+    def test_users_beyond_k_have_no_say(self) -> None:
+        """A user who was found but is no neighbor adds nothing to scores and support."""
+        users = [decoded("a", {0: 1.0, 5: 1.0}), decoded("b", {0: 0.5, 5: 1.0, 6: 1.0})]
+        found = hood(users, {0: 1.0}, k=1)
+        assert found.scores(NO_DAMPING)[5:7].tolist() == [1.0, 0.0]
+        assert found.support(np.array([5, 6, 0])).tolist() == [1, 0, 1]
+
+    def test_similarity_recipe_counts_similarities(self) -> None:
+        """The tutorial's first form adds up similarities, whatever the neighbors' ratings."""
+        users = [decoded("a", {0: 1.0, 5: -2.0}), decoded("b", {0: 0.5, 5: 3.0})]
+        scores = hood(users, {0: 2.0}, TUTORIAL_SIMILARITY).scores(NO_DAMPING)
+        assert scores[5] == pytest.approx(2.0 + 1.0)
+
+    def test_rating_recipe_counts_ratings(self) -> None:
+        """The tutorial's second form adds up the neighbors' z-scores, whatever their similarity."""
+        users = [decoded("a", {0: 1.0, 5: -2.0}), decoded("b", {0: 0.5, 5: 3.0})]
+        scores = hood(users, {0: 2.0}, TUTORIAL_RATINGS, sharpness=0).scores(NO_DAMPING)
+        assert scores[5] == pytest.approx(-2.0 + 3.0)
+
+    def test_support_counts_neighbors_who_rate(self) -> None:
+        """Support counts the neighbors who rate an item, like or dislike, in the order asked for."""
+        users = [decoded("a", {0: 1.0, 5: -0.25}), decoded("b", {0: 0.5, 5: 1.0, 6: 1.0}), decoded("c", {5: 1.0})]
+        assert hood(users, {0: 1.0}).support(np.array([6, 5, 7])).tolist() == [1, 2, 0]
+
+
+class TestShares:
+    def test_shares_are_terms_of_the_score(self) -> None:
+        """An item's share is the sum over neighbors of w_v phi(r_vi) q_j s_vj / g_v, over the score."""
+        users = [
+            decoded("a", {0: 1.0, 1: 0.25, 5: 1.0}, 2.0),
+            decoded("b", {0: 0.25, 5: 0.625}, 1.5),
+            decoded("c", {1: 1.0, 6: 1.0}, 3.0),
+        ]
+        query = {0: 1.0, 1: 0.5, 3: 0.7}
+        similar = [1.125 / 2, 0.25 / 1.5, 0.5 / 3]
+        weights = [1.0, similar[1] / similar[0], similar[2] / similar[0]]
+        score = weights[0] + weights[1] * 0.625
+        through_0 = weights[0] * (0.5 / similar[0]) + weights[1] * 0.625
+        through_1 = weights[0] * (0.0625 / similar[0])
+        shares = hood(users, query).shares(np.array([6, 5]), np.array([3, 1, 0]))
+        assert shares[1] == pytest.approx([0.0, through_1 / score, through_0 / score])
+        assert shares[0] == pytest.approx([0.0, 1.0, 0.0])
+
+    @settings(deadline=None)
+    @given(
+        users=st.lists(
+            st.dictionaries(st.integers(0, ROWS - 1), PREFERENCES, min_size=1, max_size=ROWS), min_size=1, max_size=8
+        ),
+        query=st.dictionaries(st.integers(0, ROWS - 1), st.sampled_from([0.0, -0.25, 0.25, 1.0]), min_size=1),
+        recipe=st.sampled_from([DEFAULT, TUTORIAL_SIMILARITY, TUTORIAL_RATINGS]),
+        k=st.integers(1, 8),
+    )
+    def test_shares_add_up_to_the_score(
+        self, users: list[dict[int, float]], query: dict[int, float], recipe: Recipe, k: int
+    ) -> None:
+        """Every recommended item's shares, over all items of the query, add up to 1."""
+        profiles = [decoded(str(user), preferences, 1.0 + user / 8) for user, preferences in enumerate(users)]
+        found = hood(profiles, query, recipe, k, recipe.sharpness)
+        scores = found.scores(NO_DAMPING)
+        rows = np.flatnonzero(scores > 0)
+        if rows.size:
+            shares = found.shares(rows, np.array([*query]))
+            assert shares.shape == (rows.size, len(query))
+            assert shares.sum(axis=1) == pytest.approx(np.ones(rows.size), abs=1e-9)
+
+
+class TestTopItems:
+    def test_the_highest_scores_come_first(self) -> None:
+        """Rows come by score, the highest first, as many as asked for."""
+        scores = np.array([0.1, 0.4, 0.2, 0.3])
+        assert top_items(scores, np.ones(4, np.bool_), np.arange(4), 2).tolist() == [1, 3]
+        assert top_items(scores, np.ones(4, np.bool_), np.arange(4), 9).tolist() == [1, 3, 2, 0]
+
+    def test_only_allowed_items_with_positive_scores_come(self) -> None:
+        """What is not allowed, has no score or a negative one is left out."""
+        scores = np.array([0.9, 0.0, -0.5, 0.3])
+        assert top_items(scores, np.array([False, True, True, True]), np.arange(4), 4).tolist() == [3]
+        assert top_items(-scores, np.array([True, True, False, True]), np.arange(4), 4).tolist() == []
+
+    def test_ties_go_by_rank(self) -> None:
+        """Equal scores come in the order of popularity, also at the last place."""
+        scores = np.array([0.5, 0.5, 0.9, 0.5, 0.5])
+        rank = np.array([3, 0, 4, 2, 1])
+        for limit in range(1, 6):
+            assert top_items(scores, np.ones(5, np.bool_), rank, limit).tolist() == [2, 1, 4, 3, 0][:limit]
+
+    def test_scores_that_differ_by_rounding_are_ties(self) -> None:
+        """Scores that are the same but for the order of summing are ties, also at the last place."""
+        sums = [0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1]
+        assert sums[0] > sums[1]
+        scores = np.array([sums[0], sums[1], 0.1])
+        for limit in (1, 2, 3):
+            found = top_items(scores, np.ones(3, np.bool_), np.array([1, 0, 2]), limit)
+            assert found.tolist() == [1, 0, 2][:limit]
+
+    def test_a_difference_is_no_tie(self) -> None:
+        """A score that is higher by a billionth goes before a more popular item."""
+        scores = np.array([1.0, 1.0 + 1e-9])
+        assert top_items(scores, np.ones(2, np.bool_), np.array([0, 1]), 1).tolist() == [1]
+
+    @settings(deadline=None)
+    @given(
+        st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 0.25, 0.5, 0.5 + 1e-13, 1.0]), st.booleans()), max_size=40),
+        st.randoms(use_true_random=False),
+        st.integers(1, 45),
+    )
+    def test_partial_selection_equals_a_full_sort(
+        self, given_rows: list[tuple[float, bool]], random: object, limit: int
+    ) -> None:
+        """Whatever ties cross the last place, the answer is the beginning of everything sorted."""
+        scores = np.array([score for score, _ in given_rows])
+        allowed = np.array([each for _, each in given_rows], np.bool_)
+        rank = [*range(len(given_rows))]
+        random.shuffle(rank)  # type: ignore[attr-defined]  # a Random
+        eligible = [row for row in range(len(given_rows)) if allowed[row] and scores[row] > 0]
+        full = sorted(eligible, key=lambda row: (-round(float(scores[row]), 9), rank[row]))
+        assert top_items(scores, allowed, np.array(rank, np.int64), limit).tolist() == full[:limit]
+
+
+class TestShortProfiles:
+    @pytest.mark.parametrize(
+        ("likes", "exponents"),
+        [(0, (1.0, 0.1)), (2, (1.0, 0.1)), (3, (1.5, 0.2)), (9, (1.5, 0.2)), (10, (2.5, 0.2)), (500, (2.5, 0.2))],
+    )
+    def test_exponents_follow_the_likes(self, likes: int, exponents: tuple[float, float]) -> None:
+        """Sharpness and damping are those of below 3, 3 to 9 and from 10 likes."""
+        assert DEFAULT.exponents(likes) == exponents
+
+    def test_settings_do_not_change_short_profiles(self) -> None:
+        """The recipe's own exponents are for users with likes enough."""
+        changed = replace(DEFAULT, sharpness=4.0, score_damping=0.4)
+        assert (changed.exponents(9), changed.exponents(10)) == ((1.5, 0.2), (4.0, 0.4))

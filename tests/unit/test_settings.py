@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from kindred.eventlog import Broker
+from kindred.recipes import DEFAULT, RECIPES
+from kindred.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What the machine sets changes no test."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"KINDRED_{name.upper()}", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+class TestSettings:
+    def test_the_defaults_need_nothing(self) -> None:
+        """Without any setting the server listens on this machine only, and the recipe is the measured one."""
+        settings = Settings()
+        assert (settings.host, settings.port, settings.data_dir) == ("127.0.0.1", 50051, Path("data"))
+        assert settings.recipes() == RECIPES
+
+    def test_the_environment_sets(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """KINDRED_… variables set; two underscores reach into the recipe."""
+        monkeypatch.setenv("KINDRED_DATA_DIR", "elsewhere")
+        monkeypatch.setenv("KINDRED_PORT", "0")
+        monkeypatch.setenv("KINDRED_RECIPE__K", "77")
+        monkeypatch.setenv("KINDRED_RECIPE__SHARPNESS", "1.25")
+        settings = Settings()
+        assert (settings.data_dir, settings.port) == (Path("elsewhere"), 0)
+        recipe = settings.recipes()["default"]
+        assert (recipe.k, recipe.sharpness, recipe.query_damping) == (77, 1.25, DEFAULT.query_damping)
+        assert recipe.short_profiles == DEFAULT.short_profiles
+        assert settings.recipes()["tutorial-ratings"] == RECIPES["tutorial-ratings"]
+
+    def test_a_commands_option_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An argument overrides the environment."""
+        monkeypatch.setenv("KINDRED_PORT", "1234")
+        assert Settings(port=4321).port == 4321
+
+    @pytest.mark.parametrize("name", ["KINDRED_SERVER", "KINDRED_TEST_KAFKA", "KINDRED_NONSENSE"])
+    def test_other_variables_do_no_harm(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        """The client's and the tests' own variables are none of the settings'."""
+        monkeypatch.setenv(name, "x")
+        assert Settings() == Settings()
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("port", "-1"),
+            ("port", "65536"),
+            ("port", "http"),
+            ("partitions", "0"),
+            ("replication", "0"),
+            ("kafka_timeout", "0"),
+            ("kafka_timeout", "nan"),
+            ("session_timeout", "0.5"),
+            ("batch_size", "0"),
+            ("cache_bytes", "-1"),
+            ("recount_interval", "0"),
+            ("drain_grace", "-1"),
+            ("drain_grace", "nan"),
+            ("metrics_port", "65536"),
+            ("log_level", "loud"),
+            ("log_format", "xml"),
+            ("recipe__k", "0"),
+            ("recipe__k", "1001"),
+            ("recipe__sharpness", "-1"),
+            ("recipe__sharpness", "inf"),
+            ("recipe__query_damping", "2.5"),
+        ],
+    )
+    def test_a_wrong_value_is_named(self, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+        """A value out of bounds or of the wrong kind is refused, and the error says where it stands."""
+        monkeypatch.setenv(f"KINDRED_{name.upper()}", value)
+        with pytest.raises(ValidationError) as refused:
+            Settings()
+        assert [".".join(map(str, each["loc"])) for each in refused.value.errors()] == [name.replace("__", ".")]
+
+    def test_an_unknown_setting_is_refused(self) -> None:
+        """A misspelt name in the code is an error, not a setting without effect."""
+        with pytest.raises(ValidationError, match="topics"):
+            Settings(topics="x")
+
+    def test_the_broker_is_described_whole(self) -> None:
+        """Everything about Kafka reaches the one description of it."""
+        settings = Settings(
+            kafka="a:1, b:2", topic="t", dead_letter_topic="d", partitions=3, replication=2, kafka_timeout=4
+        )
+        broker = settings.broker()
+        assert broker == Broker("a:1, b:2", "t", "d", partitions=3, replication=2, timeout=4.0)
+        assert broker.servers() == ["a:1", "b:2"]

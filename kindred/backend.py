@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from kindred.catalog import Catalog
+from kindred.catalog_writer import CatalogWriter
 from kindred.events import EventDecoder
 from kindred.freshness import Freshness
 from kindred.profile_cache import ProfileCache
@@ -21,6 +22,7 @@ class Backend:
     Args:
         store: Users and items.
         catalog: The items in memory.
+        items: Writes items.
         recommender: Answers.
         updater: Applies events.
         decoder: Reads events.
@@ -29,6 +31,7 @@ class Backend:
 
     store: Store
     catalog: Catalog
+    items: CatalogWriter
     recommender: Recommender
     updater: ProfileUpdater
     decoder: EventDecoder
@@ -55,6 +58,7 @@ class Backend:
         return cls(
             store=store,
             catalog=catalog,
+            items=CatalogWriter(store, catalog),
             recommender=Recommender(store, catalog, settings.recipes(), ProfileCache(settings.cache_bytes)),
             updater=ProfileUpdater(store, freshness.announce),
             decoder=EventDecoder(catalog, store.metadata.scale),

@@ -94,7 +94,8 @@ class Catalog:
                 row = self._append(entry.index, entry.item)
             else:
                 for scheme, external_id in self._items[row].external_ids.items():
-                    self._row_of_external_id.pop(f"{scheme}:{external_id}", None)
+                    if self._row_of_external_id.get(name := f"{scheme}:{external_id}") == row:
+                        del self._row_of_external_id[name]
                 self._items[row] = entry.item
             self._row_of_id[entry.item.item_id] = row
             for scheme, external_id in entry.item.external_ids.items():

@@ -1,5 +1,6 @@
 """Adds and replaces items in the store and the catalog."""
 
+import asyncio
 from collections.abc import Sequence
 
 from kindred.catalog import Catalog
@@ -8,46 +9,57 @@ from kindred.items import CatalogEntry, Item
 from kindred.stores.port import Store
 
 
-async def upsert_items(store: Store, catalog: Catalog, items: Sequence[Item]) -> tuple[int, int]:
-    """Adds items that are new and replaces those that are there.
+class CatalogWriter:
+    """Writes items, one call after the other: what a call finds new is not new to the next.
 
     Args:
         store: Where they are kept.
         catalog: The items in memory.
-        items: Items, each id once.
-
-    Returns:
-        How many are new, and how many were replaced.
-
-    Raises:
-        UnavailableError: The store is away. Some of the items may have been written; doing it again is right.
     """
-    new, known = [], []
-    for item in items:
-        row = catalog.row_of_own_id(item.item_id)
-        if row is None:
-            new.append(item)
-        else:
-            old = catalog.entry(row)
-            known.append(CatalogEntry(old.index, item, old.rated_count, old.liked_count))
-    if known:
-        await store.replace_items(known)
-        catalog.put(known)
-    await _insert(store, catalog, new)
-    return len(new), len(known)
 
+    def __init__(self, store: Store, catalog: Catalog) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._turn = asyncio.Lock()
 
-async def _insert(store: Store, catalog: Catalog, items: Sequence[Item]) -> None:
-    """Gives each item the first free index of its probes; an insert that finds its index taken tries the next one."""
-    pending = []
-    for item in items:
-        natural = natural_index(item.item_id)
-        pending.append(CatalogEntry(first_probe(item.item_id) if natural is None else natural, item))
-    while pending:
-        inserted = await store.insert_items(pending)
-        catalog.put([entry for entry, done in zip(pending, inserted, strict=True) if done])
-        pending = [
-            CatalogEntry(next_probe(entry.index), entry.item)
-            for entry, done in zip(pending, inserted, strict=True)
-            if not done
-        ]
+    async def upsert(self, items: Sequence[Item]) -> tuple[int, int]:
+        """Adds items that are new and replaces those that are there.
+
+        Args:
+            items: Items, each id once.
+
+        Returns:
+            How many are new, and how many were replaced.
+
+        Raises:
+            UnavailableError: The store is away. Some of the items may have been written; doing it again is right.
+        """
+        async with self._turn:
+            new, known = [], []
+            for item in items:
+                row = self._catalog.row_of_own_id(item.item_id)
+                if row is None:
+                    new.append(item)
+                else:
+                    old = self._catalog.entry(row)
+                    known.append(CatalogEntry(old.index, item, old.rated_count, old.liked_count))
+            if known:
+                await self._store.replace_items(known)
+                self._catalog.put(known)
+            await self._insert(new)
+            return len(new), len(known)
+
+    async def _insert(self, items: Sequence[Item]) -> None:
+        """Gives each item the first free index of its probes; one whose index is taken tries the next."""
+        pending = []
+        for item in items:
+            natural = natural_index(item.item_id)
+            pending.append(CatalogEntry(first_probe(item.item_id) if natural is None else natural, item))
+        while pending:
+            inserted = await self._store.insert_items(pending)
+            self._catalog.put([entry for entry, done in zip(pending, inserted, strict=True) if done])
+            pending = [
+                CatalogEntry(next_probe(entry.index), entry.item)
+                for entry, done in zip(pending, inserted, strict=True)
+                if not done
+            ]

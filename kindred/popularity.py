@@ -38,7 +38,7 @@ class ItemCounts:
         self._id_rank[sorted(range(len(item_ids)), key=item_ids.__getitem__)] = np.arange(len(item_ids))
         self._changed()
 
-    def put(self, rows: NDArray[np.integer], rated: NDArray[np.floating], liked: NDArray[np.floating]) -> None:
+    def put(self, rows: NDArray[np.integer], rated: NDArray[np.number], liked: NDArray[np.number]) -> None:
         """Replaces the counts of some rows.
 
         Args:

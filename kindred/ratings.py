@@ -1,8 +1,9 @@
 """A user's ratings, and the rule by which events change them. Pure.
 
-A profile is a pure function of the set of its events: per item the latest by (time, then log order) wins, a retraction
-is an event like any other, and forgetting removes everything up to its time. Reading events twice, or again from an
-earlier place in the log, leads to the same profile.
+A profile is a pure function of its events in the log: per item the latest by (time, then log order) wins, and a
+retraction is an event like any other. Forgetting removes everything that stands before it in the log, whatever time
+that bears, and what comes after it but is not later than it: a late copy of something forgotten. Reading events twice,
+or again from any earlier place in the log to its end, leads to the same profile.
 """
 
 from collections.abc import Iterable, Mapping
@@ -86,7 +87,7 @@ class Retracted:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """A user is forgotten: everything up to and including `at` is gone."""
+    """A user is forgotten: everything before this event, and everything up to and including `at`, is gone."""
 
     at: int
 
@@ -171,7 +172,15 @@ def merge(profile: UserProfile, events: Iterable[ProfileEvent]) -> UserProfile:
         The profile after the events: per item the latest by (`at`, then log order), nothing from before the latest
         `Forgotten`, and the latest attributes.
     """
+    events = list(events)
+    forgettings = [place for place, event in enumerate(events) if isinstance(event, Forgotten)]
+    if forgettings:
+        known = [] if profile.forgotten_at is None else [profile.forgotten_at]
+        profile = UserProfile(forgotten_at=max(known + [events[place].at for place in forgettings]))
+        events = events[forgettings[-1] + 1 :]
     forgotten_at = profile.forgotten_at
+    if forgotten_at is not None:
+        events = [event for event in events if event.at > forgotten_at]  # not a late copy of something forgotten
     attributes, attributes_at = profile.attributes, profile.attributes_at
     latest: dict[int, tuple[int, float]] = {}
     for event in events:
@@ -182,21 +191,17 @@ def merge(profile: UserProfile, events: Iterable[ProfileEvent]) -> UserProfile:
             case Retracted(item, at):
                 if item not in latest or at >= latest[item][0]:
                     latest[item] = (at, np.nan)
-            case Forgotten(at):
-                forgotten_at = at if forgotten_at is None else max(forgotten_at, at)
             case AttributesSet(new_attributes, at):
                 if attributes_at is None or at >= attributes_at:
                     attributes, attributes_at = new_attributes, at
-    if forgotten_at is not None and attributes_at is not None and attributes_at <= forgotten_at:
-        attributes, attributes_at = {}, None
-    items, values, rated_at = _overlay(profile, latest, forgotten_at)
+    items, values, rated_at = _overlay(profile, latest)
     return UserProfile(items, values, rated_at, forgotten_at, attributes, attributes_at)
 
 
 def _overlay(
-    profile: UserProfile, latest: Mapping[int, tuple[int, float]], forgotten_at: int | None
+    profile: UserProfile, latest: Mapping[int, tuple[int, float]]
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.int64]]:
-    """Replaces the profile's entries by newer ones, adds the new ones, and drops what is forgotten."""
+    """Replaces the profile's entries by newer ones, and adds the new ones."""
     items, values, rated_at = profile.items, profile.values, profile.rated_at
     if latest:
         new_items = np.array(sorted(latest), np.uint32)
@@ -212,6 +217,4 @@ def _overlay(
         items = np.insert(items, place[~known], new_items[~known])
         values = np.insert(values, place[~known], new_values[~known])
         rated_at = np.insert(rated_at, place[~known], new_at[~known])
-    if forgotten_at is not None and (alive := rated_at > forgotten_at).sum() < alive.size:
-        items, values, rated_at = items[alive], values[alive], rated_at[alive]
     return items, values, rated_at

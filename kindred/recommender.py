@@ -16,7 +16,7 @@ from kindred.errors import FieldViolation, InvalidArgumentError, ItemNotFoundErr
 from kindred.profile_cache import ProfileCache
 from kindred.ratings import EMPTY_PROFILE, Reaction
 from kindred.recipes import DEFAULT_OF_WEIGHTING, Recipe
-from kindred.scoring import DecodedProfile, Neighborhood, top_items
+from kindred.scoring import NOTHING, DecodedProfile, Neighborhood, top_items
 from kindred.stores.port import Hits, PointId, Store, StoredUser, point_id_of
 from kindred.weighting import SparseVector
 
@@ -231,6 +231,7 @@ class Recommender:
                 raise ItemNotFoundError(rating.item_id)
             if row in preferences:
                 violations.append(FieldViolation(f"ratings[{place}].item_id", "names an item that is rated already"))
+            preferences[row] = 0.0
             if isinstance(rating.opinion, Reaction):
                 preferences[row] = self._weighting.preference_of(rating.opinion)
             elif scale.contains(rating.opinion):
@@ -321,7 +322,8 @@ class Recommender:
             scores = hood.scores(catalog.counts.damping(damping))
             rows = top_items(scores, allowed, catalog.counts.rank, request.limit)
             items = self._explained(query, hood, rows, scores)
-            allowed &= scores >= 0  # what the neighbors dislike is not to fill the answer either
+            # What the neighbors dislike is not to fill the answer either.
+            allowed &= scores >= -NOTHING * np.abs(scores).max(initial=0.0)
         personalized = len(items)
         allowed[[item.row for item in items]] = False
         items += self._popular(allowed, request.limit - personalized)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import structlog
@@ -39,15 +40,19 @@ async def recount(store: Store, catalog: Catalog) -> int:
         rated += page_rated
         liked += page_liked
         await asyncio.sleep(0)  # calls go first
-    counts = catalog.counts
-    changed = (counts.rated[order] != rated) | (counts.liked[order] != liked)
-    rows = order[changed]
-    counts.put(rows, rated[changed], liked[changed])
-    listed = [row for row in rows.tolist() if catalog.listed[row]]
-    for start in range(0, len(listed), _PAGE):
-        await store.replace_items([catalog.entry(row) for row in listed[start : start + _PAGE]])
+    changed = np.flatnonzero((catalog.counts.rated[order] != rated) | (catalog.counts.liked[order] != liked))
+    for start in range(0, changed.size, _PAGE):
+        places = changed[start : start + _PAGE]
+        # The store first: what it did not take is still a difference the next time.
+        entries = [
+            replace(catalog.entry(row), rated_count=int(rated[place]), liked_count=int(liked[place]))
+            for row, place in zip(order[places].tolist(), places.tolist(), strict=True)
+            if catalog.listed[row]
+        ]
+        await store.replace_items(entries)
+        catalog.counts.put(order[places], rated[places], liked[places])
         await asyncio.sleep(0)
-    return len(listed)
+    return int(changed.size)
 
 
 async def keep_counts(store: Store, catalog: Catalog, writes: Callable[[], int], interval: float) -> None:

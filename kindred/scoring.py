@@ -15,6 +15,8 @@ from kindred.recipes import Recipe
 
 _TIE_DIGITS = 10
 """Numbers that agree to this many digits of the largest one are ties: sums in another order differ by less."""
+NOTHING = 10.0**-_TIE_DIGITS
+"""What is this small against the largest one is what rounding left of terms that cancel out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +112,22 @@ class Neighborhood:
             Shares that add up to 1 in each row. Shape (n_items, n_query).
         """
         counted = np.flatnonzero(self._weights)
-        user = np.repeat(np.arange(self.similarities.size), self._lengths)[counted]
         rows = self._rows[counted]
+        # Users that are no neighbors have no line in the matrices: they are not to change so much as a bit.
+        neighbors = np.sort(self.neighbors)
+        neighbor = np.repeat(np.arange(neighbors.size), self._lengths[neighbors])
 
         def dense(wanted: NDArray[np.integer], values: NDArray[np.float64]) -> NDArray[np.float64]:
             column = np.full(self._query.size, -1)
             column[wanted] = np.arange(wanted.size)
             columns = column[rows]
             here = columns >= 0
-            matrix = np.zeros((self.similarities.size, wanted.size))
-            matrix[user[here], columns[here]] = values[here]
+            matrix = np.zeros((neighbors.size, wanted.size))
+            matrix[neighbor[here], columns[here]] = values[here]
             return matrix
 
-        through = self._query[rows] * self._preferences[counted] / (self._norms * self.similarities)[user]
+        divisors = (self._norms * self.similarities)[neighbors]
+        through = self._query[rows] * self._preferences[counted] / divisors[neighbor]
         terms = dense(items, self._terms[counted]).T @ dense(query_rows, through)
         shares: NDArray[np.float64] = terms / terms.sum(axis=1, keepdims=True)
         return shares
@@ -133,7 +138,8 @@ def _choose(similarities: NDArray[np.float64], k: int) -> NDArray[np.intp]:
     if top <= 0:
         return np.empty(0, np.intp)
     order = np.argsort(-np.round(similarities / top, _TIE_DIGITS), kind="stable")[:k]
-    return order[similarities[order] > 0]
+    chosen: NDArray[np.intp] = order[similarities[order] > top * NOTHING]
+    return chosen
 
 
 def top_items(
@@ -150,13 +156,13 @@ def top_items(
     Returns:
         Rows, best first.
     """
-    rows = np.flatnonzero(allowed & (scores > 0))
+    top = scores.max(initial=0.0)
+    rows = np.flatnonzero(allowed & (scores > top * NOTHING))
     if not rows.size:
         return rows
     found = scores[rows]
-    top = found.max()
     if rows.size > limit:
         # Partial selection: everything that could tie with the last place stays for the exact sort.
         last = np.partition(found, rows.size - limit)[rows.size - limit]
-        rows = rows[found >= last - top * 10.0**-_TIE_DIGITS]
+        rows = rows[found >= last - top * NOTHING]
     return rows[np.lexsort((rank[rows], -np.round(scores[rows] / top, _TIE_DIGITS)))][:limit]

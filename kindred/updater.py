@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import structlog
 
 from kindred.errors import UnavailableError
-from kindred.ratings import EMPTY_PROFILE, ProfileEvent, merge
-from kindred.stores.port import LogPosition, Store, StoredUser, UserWrite, point_id_of
+from kindred.ratings import EMPTY_PROFILE, Forgotten, ProfileEvent, UserProfile, merge
+from kindred.stores.port import LogPosition, Removal, Store, StoredUser, UserWrite, point_id_of
 from kindred.weighting import stored_vector
 
 log = structlog.get_logger(__name__)
@@ -112,8 +112,19 @@ class ProfileUpdater:
             new = [event for event in events if source is None or not source.includes(event.position)]
             if not new:
                 continue
-            profile = merge(user.profile if user else EMPTY_PROFILE, [event.event for event in new])
+            old = user.profile if user else EMPTY_PROFILE
+            profile, removal = _apply(old, [event.event for event in new])
             revision = (user.revision if user else 0) + 1
-            written = StoredUser(user_id, profile, revision, new[-1].position)
+            removal = removal or (user.removal if user else None)
+            written = StoredUser(user_id, profile, revision, new[-1].position, removal)
             merged[user_id] = (UserWrite(written, stored_vector(self._store.metadata.weighting, profile)), len(new))
         return merged
+
+
+def _apply(profile: UserProfile, events: Sequence[ProfileEvent]) -> tuple[UserProfile, Removal | None]:
+    """Merges events, and says what the last forgetting among them removed."""
+    forgettings = [place for place, event in enumerate(events) if isinstance(event, Forgotten)]
+    if not forgettings:
+        return merge(profile, events), None
+    before = merge(profile, events[: forgettings[-1]])
+    return merge(before, events[forgettings[-1] :]), Removal(before.rating_count, len(before.attributes))

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kindred.items import CatalogEntry, Item
 from kindred.ratings import Attributes, UserProfile
@@ -106,7 +107,7 @@ class _Load:
         self._merged_ratings = 0
 
     def run(self) -> LoadReport:
-        start, engine_start = perf_counter(), self._builder.engine_seconds
+        start = perf_counter()
         self._progress.stage("Reading the catalog", None)
         items = self._source.items(self._bad_rows)
         attributes = self._source.user_attributes(self._bad_rows)
@@ -130,7 +131,7 @@ class _Load:
             bad_rows=self._bad_rows.count,
             bad_rows_report=self._bad_rows.report,
             seconds=perf_counter() - start,
-            engine_seconds=self._builder.engine_seconds - engine_start,
+            engine_seconds=self._builder.engine_seconds,
         )
 
     def _read_ratings(self) -> None:
@@ -166,19 +167,23 @@ class _Load:
     def _write(self, items: Sequence[Item], attributes: Mapping[str, Attributes], weighting: Weighting) -> int:
         """Writes users and items; gives the number of users."""
         indexes = allocate_indexes(item.item_id for item in items)
+        order = np.argsort(indexes)
+        indexes, items = indexes[order], [items[place] for place in order.tolist()]
+        ranks = np.empty(order.size, np.uint32)
+        ranks[order] = np.arange(order.size)
         user_ids = self._user_codes.ids
         written = np.zeros(len(user_ids), np.bool_)
         rated, liked = np.zeros(len(items), np.int64), np.zeros(len(items), np.int64)
         self._progress.stage("Writing users", self._buffer.rows)
         for part in self._buffer.parts():
-            profiles = profiles_of(part, indexes, self._options.duplicates)
+            profiles = profiles_of(part, ranks, self._options.duplicates)
             self._merged_ratings += profiles.merged
             written[profiles.users] = True
-            rated += np.bincount(profiles.item_codes, minlength=rated.size)
+            rated += np.bincount(profiles.items, minlength=rated.size)
             likes = self._source.scale.stars(profiles.values) >= LIKED_STARS
-            liked += np.bincount(profiles.item_codes[likes], minlength=liked.size)
+            liked += np.bincount(profiles.items[likes], minlength=liked.size)
             self._progress.advance(profiles.merged)
-            for batch in _batches(profiles, user_ids, attributes, weighting):
+            for batch in _batches(profiles, indexes, user_ids, attributes, weighting):
                 self._builder.add_users(batch)
                 self._progress.advance(sum(write.vector.indices.size for write in batch))
         silent = [
@@ -202,10 +207,14 @@ _NO_VECTOR = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
 
 
 def _batches(
-    profiles: ProfileColumns, user_ids: Sequence[str], attributes: Mapping[str, Attributes], weighting: Weighting
+    profiles: ProfileColumns,
+    indexes: NDArray[np.uint32],
+    user_ids: Sequence[str],
+    attributes: Mapping[str, Attributes],
+    weighting: Weighting,
 ) -> Iterator[list[UserWrite]]:
     """Users with their vectors, in lists of at least `_BATCH_RATINGS` ratings."""
-    items, values, times, starts = profiles.items, profiles.values, profiles.times, profiles.starts
+    items, values, times, starts = indexes[profiles.items], profiles.values, profiles.times, profiles.starts
     nothing: Attributes = {}
     first = 0
     while first < profiles.users.size:

@@ -16,8 +16,7 @@ class ProfileColumns:
     Args:
         users: The users' codes. Shape (n_users,).
         starts: Where each user's ratings begin; one more entry for their end. Shape (n_users + 1,).
-        item_codes: The rated items' codes. Shape (n_ratings,).
-        items: Their indexes, ascending within a user. Shape (n_ratings,).
+        items: The rated items' ranks, ascending within a user. Shape (n_ratings,).
         values: The ratings. Shape (n_ratings,).
         times: Milliseconds since 1970. Shape (n_ratings,).
         merged: How many ratings were merged into others.
@@ -25,49 +24,51 @@ class ProfileColumns:
 
     users: NDArray[np.uint32]
     starts: NDArray[np.int64]
-    item_codes: NDArray[np.uint32]
     items: NDArray[np.uint32]
     values: NDArray[np.float32]
     times: NDArray[np.int64]
     merged: int
 
 
-def profiles_of(ratings: Ratings, indexes: NDArray[np.uint32], duplicates: Duplicates) -> ProfileColumns:
+def profiles_of(ratings: Ratings, ranks: NDArray[np.uint32], duplicates: Duplicates) -> ProfileColumns:
     """Sorts ratings into profiles.
 
     Args:
         ratings: All ratings of some users, in the order of the input.
-        indexes: The items' indexes by code. Shape (n_items,).
+        ranks: By an item's code its place among all items, ascending by index. Shape (n_items,).
         duplicates: What becomes of repeated pairs of user and item.
     """
-    keys = (ratings["user"].astype(np.uint64) << np.uint64(32)) | indexes[ratings["item"]]
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    first, last = np.ones(keys.size, np.bool_), np.ones(keys.size, np.bool_)
-    np.not_equal(keys[1:], keys[:-1], out=first[1:])
-    last[:-1] = first[1:]
-    repeated = np.flatnonzero(~(first & last))
-    if repeated.size:  # rare: only the repeated pairs need to be in the order of their times
-        within = np.lexsort((ratings["time"][order[repeated]], keys[repeated]))
-        order[repeated] = order[repeated[within]]
+    users, items = ratings["user"], ranks[ratings["item"]]
+    order = _order(users, items)
     rows = ratings.take(order)  # many times faster than an index: a row is copied at once, not field by field
+    users, items = np.ascontiguousarray(rows["user"]), items[order]
+    first, last = np.ones(order.size, np.bool_), np.ones(order.size, np.bool_)
+    first[1:] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
+    last[:-1] = first[1:]
     values = rows["value"]
-    if repeated.size and duplicates == "mean":
-        starts = np.flatnonzero(first)
-        sums = np.add.reduceat(values.astype(np.float64), starts)
-        values = (sums / np.diff(starts, append=keys.size)).astype(np.float32)
-    elif repeated.size:
-        values = values[last]
-    if repeated.size:
-        rows, keys = rows.compress(last), keys[last]
-    users = (keys >> np.uint64(32)).astype(np.uint32)
+    if not first.all():
+        repeated = np.flatnonzero(~(first & last))  # rare: only these need to be in the order of their times
+        rows[repeated] = rows[repeated][np.lexsort((rows["time"][repeated], items[repeated], users[repeated]))]
+        if duplicates == "mean":
+            starts = np.flatnonzero(first)
+            sums = np.add.reduceat(values.astype(np.float64), starts)
+            values = (sums / np.diff(starts, append=order.size)).astype(np.float32)
+        else:
+            values = values[last]
+        rows, users, items = rows.compress(last), users[last], items[last]
     starts = np.flatnonzero(np.diff(users, prepend=users[:1] + np.uint32(1)))
     return ProfileColumns(
         users=users[starts],
         starts=np.append(starts, users.size),
-        item_codes=rows["item"],
-        items=keys.astype(np.uint32),
+        items=items,
         values=np.ascontiguousarray(values),
         times=np.ascontiguousarray(rows["time"]),
-        merged=int(ratings.size - keys.size),
+        merged=int(order.size - users.size),
     )
+
+
+def _order(users: NDArray[np.uint32], items: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """The order by user and item that keeps the order of the input within a pair."""
+    if max(users.max(initial=0), items.max(initial=0)) < 2**16:  # numpy sorts 16 bits by radix, several times faster
+        return np.lexsort((items.astype(np.uint16), users.astype(np.uint16)))
+    return np.argsort((users.astype(np.uint64) << np.uint64(32)) | items, kind="stable")

@@ -1,7 +1,6 @@
 """CatalogService: finds, reads and writes items."""
 
 from kindred.catalog import ItemFilter
-from kindred.catalog_writer import upsert_items
 from kindred.errors import ItemNotFoundError
 from kindred.events import attributes_of
 from kindred.items import MAX_GENRES, YEARS, check_item
@@ -91,6 +90,5 @@ class CatalogService(CatalogServiceServicer):
                 checks.violations += check_item(items[-1], f"items[{place}]")
             checks.unique([item.item_id for item in items], "items", within=".item_id")
         checks.done()
-        backend = self._state.backend
-        created, updated = await upsert_items(backend.store, backend.catalog, items)
+        created, updated = await self._state.backend.items.upsert(items)
         return pb.UpsertItemsResponse(created_count=created, updated_count=updated)

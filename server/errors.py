@@ -1,5 +1,7 @@
 """The one table from Kindred's errors to gRPC status codes and google.rpc details. No stack trace leaves the server."""
 
+from collections.abc import Sequence
+
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -8,6 +10,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFail
 from google.rpc.status_pb2 import Status
 
 from kindred.errors import (
+    FieldViolation,
     InvalidArgumentError,
     ItemNotFoundError,
     OutOfTimeError,
@@ -16,6 +19,8 @@ from kindred.errors import (
 )
 
 DOMAIN = "kindred.v1"
+_MAX_VIOLATIONS_BYTES = 2_500
+"""A status travels in HTTP/2 trailers, as message and again as details; clients bound these to 8 KB."""
 
 
 def status_of(error: BaseException) -> Status:
@@ -29,12 +34,7 @@ def status_of(error: BaseException) -> Status:
     """
     match error:
         case InvalidArgumentError():
-            violations = [
-                BadRequest.FieldViolation(field=each.field, description=each.description) for each in error.violations
-            ]
-            return _status(
-                Code.INVALID_ARGUMENT, str(error), "INVALID_ARGUMENT", BadRequest(field_violations=violations)
-            )
+            return _invalid_argument(error.violations)
         case ItemNotFoundError():
             resource = ResourceInfo(resource_type="item", resource_name=error.item_id)
             return _status(Code.NOT_FOUND, str(error), "ITEM_NOT_FOUND", resource)
@@ -52,6 +52,23 @@ def status_of(error: BaseException) -> Status:
             return _status(Code.DEADLINE_EXCEEDED, str(error), "OUT_OF_TIME")
         case _:
             return _status(Code.INTERNAL, "an internal error; the server's log has it", "INTERNAL")
+
+
+def _invalid_argument(violations: Sequence[FieldViolation]) -> Status:
+    """Every violation that fits into the trailers of an answer, and how many more there are."""
+    details, size = BadRequest(), 0
+    for violation in violations:
+        detail = BadRequest.FieldViolation(field=violation.field, description=violation.description)
+        size += detail.ByteSize()
+        if size > _MAX_VIOLATIONS_BYTES:
+            break
+        details.field_violations.append(detail)
+    shown = len(details.field_violations)
+    message = "; ".join(f"{each.field}: {each.description}" for each in violations[:shown])
+    if more := len(violations) - shown:
+        message += f"; and {more:,} more"
+        details.field_violations.add(description=f"and {more:,} more fields are wrong")
+    return _status(Code.INVALID_ARGUMENT, message, "INVALID_ARGUMENT", details)
 
 
 def _status(code: int, message: str, reason: str, *details: Message) -> Status:

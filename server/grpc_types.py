@@ -7,9 +7,9 @@ import grpc
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
-    MethodHandler = grpc.RpcMethodHandler[Any, Any] | None
+    MethodHandler = grpc.RpcMethodHandler[Any, Any]
 else:
     Context = grpc.aio.ServicerContext
-    MethodHandler = grpc.RpcMethodHandler | None
+    MethodHandler = grpc.RpcMethodHandler
 
 Handle = Callable[[Any, Context], Awaitable[Any]]

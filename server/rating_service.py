@@ -107,21 +107,20 @@ class RatingService(RatingServiceServicer):
         checks = Checks()
         checks.id(request.user_id, "user_id")
         checks.done()
-        profile = await self._profile(request.user_id)
-        # A rating may be ahead of our clock by what the log tolerates: it is forgotten all the same.
-        at = max(now_ms(), int(profile.rated_at.max(initial=0)))
+        at = now_ms()
         event = events.RatingEvent(user_id=request.user_id, occurred_at=timestamp(at), forgotten=events.Forgotten())
         wait = patience(context)
         token = await self._state.record([event], wait)
         try:
-            await self._state.backend.freshness.wait(token, wait)
+            user = await self._state.backend.freshness.wait(token, wait)
         except FreshnessError as error:
             raise OutOfTimeError(
                 "the request to forget is recorded, but was not applied in time; it will be when a consumer runs"
             ) from error
+        ratings, attributes = user.removal or (0, 0)
         return pb.ForgetUserResponse(
-            ratings_removed=profile.rating_count,
-            attributes_removed=len(profile.attributes),
+            ratings_removed=ratings,
+            attributes_removed=attributes,
             forgotten_at=timestamp(at),
             freshness_token=token.encode(),
         )
@@ -189,7 +188,7 @@ def _read_page_token(token: str) -> tuple[int, str] | None:
     if not token:
         return None
     try:
-        negative_time, _, item_id = base64.b64decode(token, b"-_", validate=True).decode().partition(":")
+        negative_time, item_id = base64.b64decode(token, b"-_", validate=True).decode().split(":", 1)
         return int(negative_time), item_id
     except (binascii.Error, ValueError) as error:
         violation = FieldViolation("page_token", "is no next_page_token of this call")

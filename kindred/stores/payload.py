@@ -9,14 +9,14 @@ import numpy as np
 
 from kindred.items import CatalogEntry, Item
 from kindred.ratings import UserProfile
-from kindred.stores.port import LogPosition, PointId, StoredUser
+from kindred.stores.port import LogPosition, PointId, Removal, StoredUser
 from kindred.v1.stored_profile_pb2 import StoredProfile
 
 
 def user_payload(user: StoredUser) -> dict[str, Any]:
     """The payload of a user's point.
 
-    A forgotten user leaves a tombstone: no id, no attributes, no ratings, just when and where in the log.
+    A forgotten user leaves a tombstone: no id, no attributes, no ratings, just when, where in the log, and how much.
     """
     profile = user.profile
     payload: dict[str, Any] = {
@@ -36,6 +36,8 @@ def user_payload(user: StoredUser) -> dict[str, Any]:
             "partition": user.source.partition,
             "offset": user.source.offset,
         }
+    if user.removal is not None:
+        payload["removal"] = {"ratings": user.removal.ratings, "attributes": user.removal.attributes}
     return payload
 
 
@@ -47,11 +49,13 @@ def read_user(point_id: PointId, payload: Mapping[str, Any]) -> StoredUser:
         payload: The payload.
     """
     source = payload.get("source")
+    removal = payload.get("removal")
     return StoredUser(
         user_id=payload.get("user_id") or (str(point_id) if isinstance(point_id, int) else ""),
         profile=_decode_profile(base64.b64decode(payload["profile"]), payload.get("attributes", {})),
         revision=payload["revision"],
         source=LogPosition(source["topic_id"], source["partition"], source["offset"]) if source else None,
+        removal=Removal(removal["ratings"], removal["attributes"]) if removal else None,
     )
 
 

@@ -38,6 +38,13 @@ class LogPosition:
         return (self.topic_id, self.partition) == (other.topic_id, other.partition) and self.offset >= other.offset
 
 
+class Removal(NamedTuple):
+    """What forgetting a user removed: how many ratings and attributes."""
+
+    ratings: int
+    attributes: int
+
+
 @dataclass(frozen=True, slots=True)
 class StoredUser:
     """A user as stored.
@@ -47,12 +54,14 @@ class StoredUser:
         profile: What the user's events say.
         revision: Grows by one with every write; 1 is the first.
         source: The last event that was applied; None for a bulk load.
+        removal: What the last forgetting removed; None if there was none.
     """
 
     user_id: str
     profile: UserProfile
     revision: int
     source: LogPosition | None = None
+    removal: Removal | None = None
 
 
 class UserWrite(NamedTuple):

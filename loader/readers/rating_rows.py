@@ -30,7 +30,7 @@ _LAST_TIME = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 
 
-def dictionary_of(column: "pa.ChunkedArray[Any]") -> Ids:
+def texts_of(column: "pa.ChunkedArray[Any]") -> Ids:
     """The texts of a dictionary-encoded column without nulls."""
     combined: Any = column.unify_dictionaries().combine_chunks()
     return Ids(combined.dictionary.to_pylist(), combined.indices.to_numpy())
@@ -38,11 +38,12 @@ def dictionary_of(column: "pa.ChunkedArray[Any]") -> Ids:
 
 def ids_of(column: "pa.ChunkedArray[Any]") -> Ids | None:
     """The ids of a dictionary-encoded column; None if any is bad. The rules are those of `kindred.items.check_id`."""
-    if column.null_count:
+    unified = column.unify_dictionaries()
+    first: Any = unified.chunk(0) if unified.num_chunks else None
+    if first is None or unified.null_count:
         return None
-    ids = dictionary_of(column)
-    good = pc.all(pc.match_substring_regex(pa.array(ids.distinct, pa.string()), _GOOD_ID), min_count=0).as_py()
-    return ids if good else None
+    good = pc.all(pc.match_substring_regex(first.dictionary, _GOOD_ID), min_count=0).as_py()
+    return texts_of(unified) if good else None
 
 
 def ids_from(column: list[str]) -> Ids:

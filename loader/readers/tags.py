@@ -12,7 +12,7 @@ from loader.bad_rows import BadRows
 from loader.files import DataFile
 from loader.readers.blocks import read_block
 from loader.readers.catalog import clean_tag
-from loader.readers.rating_rows import IDS, dictionary_of, id_reason, ids_from, ids_of
+from loader.readers.rating_rows import IDS, id_reason, ids_from, ids_of, texts_of
 from loader.readers.text import TextFormat, text_blocks
 from loader.source import Ids
 
@@ -24,7 +24,7 @@ class TagRows:
     def from_table(self, table: pa.Table) -> tuple[Ids, Ids] | None:
         """See `Rows.from_table`."""
         items = ids_of(table["item"])
-        return None if items is None else (items, dictionary_of(table["tag"]))
+        return None if items is None else (items, texts_of(table["tag"]))
 
     def reason(self, fields: list[str]) -> str | None:
         """See `Rows.reason`."""

@@ -15,6 +15,8 @@ from loader.files import DataFile
 from loader.readers.blocks import Record
 
 BLOCK_BYTES = 16 * 2**20
+_PARSE_BYTES = 4 * 2**20
+"""What one thread parses at a time; each of these parts has its own list of distinct ids, so they are not small."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -103,7 +105,7 @@ class TextBlock:
         wanted = [names[place] for place in self.layout.places]
         table = arrow_csv.read_csv(
             io.BytesIO(data),
-            arrow_csv.ReadOptions(column_names=names),
+            arrow_csv.ReadOptions(column_names=names, block_size=_PARSE_BYTES),
             arrow_csv.ParseOptions(delimiter=delimiter, quote_char='"' if text.quoted else False),
             arrow_csv.ConvertOptions(
                 column_types=dict(zip(wanted, self.types.values(), strict=True)), include_columns=wanted

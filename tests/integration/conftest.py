@@ -7,14 +7,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from cli.local_broker import local_broker
+from cli.local_broker import LOCAL_SETTINGS, local_broker
 from cli.runtime import running
 from kindred.settings import Settings
-
-pytest.register_assert_rewrite("tests.support")
-
-from tests.support.films import load_films  # noqa: E402  # after the registration
-from tests.support.system import System, connected, fresh_names  # noqa: E402
+from tests.support.films import load_films
+from tests.support.system import System, connected, fresh_names
 
 
 def pytest_report_collectionfinish() -> str:
@@ -47,9 +44,7 @@ def own_films(tmp_path: Path) -> Path:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(kafka: str, films: Path) -> AsyncIterator[System]:
     """The whole system, shared by a module: server, broker and a consumer that has joined. Nothing is recounted."""
-    settings = Settings(
-        data_dir=films, port=0, kafka=kafka, session_timeout=6, recount_interval=86_400, **fresh_names()
-    )
+    settings = Settings(data_dir=films, port=0, kafka=kafka, recount_interval=86_400, **LOCAL_SETTINGS, **fresh_names())
     async with running(settings, serve=True, consume=True) as parts, connected(parts.address) as client:
         await parts.joined.wait()
         yield System(settings, parts.address, client)

@@ -102,8 +102,8 @@ async def test_movielens_100k_is_found_by_its_vectors(ml100k: Path, tmp_path: Pa
     scores = weighting.preferences(user.profile.values)
     (hits,) = await store.search([SparseVector(user.profile.items, scores.astype(np.float32))], 943)
     await store.close()
-    (own,) = (hit for hit in hits if hit.point_id == 7)
-    assert own.score == pytest.approx(float(np.square(scores).sum()), rel=1e-4)
+    own = dict(zip(hits.point_ids, hits.scores, strict=True))[7]
+    assert own == pytest.approx(float(np.square(scores).sum()), rel=1e-4)
 
 
 async def test_a_loaded_folder_is_kept_unless_it_is_replaced(ml100k: Path, tmp_path: Path) -> None:

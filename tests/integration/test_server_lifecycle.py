@@ -221,7 +221,7 @@ class TestStop:
 
 
 ASK = """
-import sys, grpc
+import hashlib, sys, grpc
 from pathlib import Path
 from kindred.v1 import recommendation_service_pb2 as pb, catalog_service_pb2 as catalog, rating_service_pb2 as rating
 from server.app import serve_in_background
@@ -236,7 +236,8 @@ requests = {
 with serve_in_background(Path(sys.argv[1])) as address, grpc.insecure_channel(address) as channel:
     for path, request in requests.items():
         for _ in range(3):
-            print(path, channel.unary_unary(f"/kindred.v1.{path}")(request.SerializeToString(), timeout=30).hex())
+            answer = channel.unary_unary(f"/kindred.v1.{path}")(request.SerializeToString(), timeout=30)
+            print(path, hashlib.sha256(answer).hexdigest())
 """
 
 
@@ -269,7 +270,7 @@ async def _add_rich_item(films: Path) -> None:
 
 
 async def _ask(films: Path) -> dict[str, set[str]]:
-    """By call the different answers that a new process gives."""
+    """By call the hashes of the different answers that a new process gives."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", ASK, str(films), stdout=asyncio.subprocess.PIPE
     )
@@ -277,6 +278,6 @@ async def _ask(films: Path) -> dict[str, set[str]]:
     assert process.returncode == 0
     answers: dict[str, set[str]] = {}
     for line in output.decode().splitlines():
-        path, data = line.split()
-        answers.setdefault(path, set()).add(data)
+        path, digest = line.split()
+        answers.setdefault(path, set()).add(digest)
     return answers

@@ -1,4 +1,4 @@
-"""Small collections from plain ratings, opened as a process opens them, and their answers held against the reference."""
+"""Small collections of plain ratings, opened as a process opens them, and answers held against the reference."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager

@@ -10,6 +10,9 @@ Ratings = Mapping[str, float]
 SAME = 1e-10
 """Numbers that differ by less than this part of the largest one are ties."""
 
+NOTHING = 1e-13
+"""Numbers smaller than this part of the largest one are what rounding leaves of 0."""
+
 NEIGHBORS = {"default": 200, "tutorial-similarity": 20, "tutorial-ratings": 20}
 
 
@@ -48,6 +51,12 @@ def mean_and_std(ratings: Mapping[str, Ratings]) -> tuple[float, float]:
     values = [stars for profile in ratings.values() for stars in profile.values()]
     mean = sum(values) / len(values)
     return mean, sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def positive(numbers: Mapping[str, float]) -> dict[str, float]:
+    """The numbers above 0; what rounding leaves where everything cancels out is no number above 0."""
+    margin = NOTHING * max(map(abs, numbers.values()), default=0.0)
+    return {name: number for name, number in numbers.items() if number > margin}
 
 
 def ranked(numbers: Mapping[str, float], tie: Callable[[str], object]) -> list[str]:
@@ -131,7 +140,7 @@ class Community:
         for item, value in query.items():
             for user, stored in self.raters.get(item, {}).items():
                 similar[user] += value * stored
-        similar = {user: value for user, value in similar.items() if value > 0 and user != myself}
+        similar = positive({user: value for user, value in similar.items() if user != myself})
         neighbors = ranked(similar, tie=str)[: k or NEIGHBORS[recipe]]
         closest = max((similar[user] for user in neighbors), default=0.0) if recipe == "default" else 1.0
         weights = {user: (similar[user] / closest) ** power for user in neighbors}
@@ -142,7 +151,7 @@ class Community:
                 sums[item] += weight if recipe == "tutorial-similarity" else weight * preference
         scores = {item: value / (len(self.raters[item]) + 1) ** damping for item, value in sums.items()}
         out = set(dropped)
-        liked = {item: score for item, score in scores.items() if score > 0 and item not in out}
+        liked = {item: score for item, score in positive(scores).items() if item not in out}
         items = [
             Expected(
                 item,
@@ -152,13 +161,20 @@ class Community:
             )
             for item in ranked(liked, tie=self.by_popularity)[:limit]
         ]
-        out |= {item.item_id for item in items} | {item for item, score in scores.items() if score < 0}
-        popular = sorted((item for item, likes in self.liked.items() if likes and item not in out), key=self.by_popularity)
+        out |= {item.item_id for item in items} | set(positive({item: -score for item, score in scores.items()}))
+        popular = sorted(
+            (item for item, likes in self.liked.items() if likes and item not in out), key=self.by_popularity
+        )
         items += [Expected(item, self.liked[item], popular=True) for item in popular[: limit - len(items)]]
         return ExpectedAnswer(items, neighbors)
 
     def _shares(
-        self, query: Mapping[str, float], similar: Mapping[str, float], weights: Mapping[str, float], of: str, recipe: str
+        self,
+        query: Mapping[str, float],
+        similar: Mapping[str, float],
+        weights: Mapping[str, float],
+        of: str,
+        recipe: str,
     ) -> dict[str, float]:
         """The sum over neighbors of their part of the score times the item's part of their similarity."""
         terms = {

@@ -81,9 +81,7 @@ class TestCountRatings:
 
     def test_likes_follow_the_scale(self) -> None:
         """On a scale of ten a like is an eight."""
-        _, liked = count_ratings(
-            [profile({1: 8.0, 2: 7.5})], np.array([1, 2], np.uint32), RatingScale(1, 10)
-        )
+        _, liked = count_ratings([profile({1: 8.0, 2: 7.5})], np.array([1, 2], np.uint32), RatingScale(1, 10))
         assert liked.tolist() == [1, 0]
 
     def test_nobody_counts_nothing(self) -> None:

@@ -170,9 +170,9 @@ class TestMerge:
         assert columns(merge(EMPTY_PROFILE, [Retracted(5, 20), Rated(5, 2.0, 10)])) == [(5, None, 20)]
 
     def test_forgetting_includes_its_own_time(self) -> None:
-        """What happened up to and including the time of forgetting is gone; one millisecond later it is not."""
+        """What comes after the forgetting counts from one millisecond after its time on; what came before is gone."""
         events = [Rated(1, 3.0, 9), Rated(2, 3.0, 10), Rated(3, 3.0, 11), Retracted(4, 10), Retracted(5, 11)]
-        profile = merge(merge(EMPTY_PROFILE, events), [Forgotten(10)])
+        profile = merge(merge(EMPTY_PROFILE, [Rated(6, 3.0, 99)]), [Forgotten(10), *events])
         assert columns(profile) == [(3, 3.0, 11), (5, None, 11)]
         assert profile.forgotten_at == 10
 

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -29,7 +29,11 @@ def dense(values: dict[int, float]) -> NDArray[np.float64]:
 
 
 def hood(
-    profiles: list[DecodedProfile], query: dict[int, float], recipe: Recipe = DEFAULT, k: int = 200, sharpness: float = 1
+    profiles: list[DecodedProfile],
+    query: dict[int, float],
+    recipe: Recipe = DEFAULT,
+    k: int = 200,
+    sharpness: float = 1,
 ) -> Neighborhood:
     """The neighborhood of a query."""
     return Neighborhood(profiles, dense(query), recipe, k, sharpness)
@@ -38,7 +42,9 @@ def hood(
 class TestNeighborhood:
     def test_similarities_are_dot_products_with_the_stored_vectors(self) -> None:
         """A similarity is the query times the preferences over their norm, summed over what both rate."""
-        found = hood([decoded("a", {0: 1.0, 1: -0.25, 5: 1.0}, 2.0), decoded("b", {2: 0.5}, 4.0)], {0: 0.5, 1: 1.0, 2: 3})
+        found = hood(
+            [decoded("a", {0: 1.0, 1: -0.25, 5: 1.0}, 2.0), decoded("b", {2: 0.5}, 4.0)], {0: 0.5, 1: 1.0, 2: 3}
+        )
         assert found.similarities == pytest.approx([(0.5 - 0.25) / 2, 1.5 / 4])
 
     def test_the_most_similar_are_neighbors(self) -> None:
@@ -69,6 +75,15 @@ class TestNeighborhood:
         assert found.neighbors.tolist() == []
         assert found.scores(NO_DAMPING).tolist() == [0.0] * ROWS
         assert found.support(np.array([0, 1])).tolist() == [0, 0]
+
+    def test_a_similarity_that_cancels_out_is_none(self) -> None:
+        """Who agrees as much as they disagree is no neighbor, in whatever order this is summed up."""
+        terms = [(-0.25, 0.625), (-0.25, 0.625), (1.0, 0.25), (0.25, 0.25)]
+        for raters, order in product(range(2, 12), permutations(terms)):
+            query = {row: preference / raters**0.3 for row, (preference, _) in enumerate(order)}
+            balanced = decoded("a", {row: preference for row, (_, preference) in enumerate(order)}, 2.5)
+            found = hood([balanced, decoded("b", {4: 1.0}, 2.5)], query | {4: 1.0})
+            assert found.neighbors.tolist() == [1]
 
     def test_only_the_similar_of_the_found_are_neighbors(self) -> None:
         """Where k is not reached, users of no or negative similarity do not fill up the neighbors."""
@@ -124,6 +139,36 @@ class TestShares:
         assert shares[1] == pytest.approx([0.0, through_1 / score, through_0 / score])
         assert shares[0] == pytest.approx([0.0, 1.0, 0.0])
 
+    def test_users_beyond_k_change_no_bit(self) -> None:
+        """Whoever else a search has found, similarities, scores and shares are the same to the last bit."""
+        random = np.random.default_rng(3)
+        rows = 2_000
+        users = [
+            DecodedProfile(
+                f"{user:04}",
+                random.choice(rows, size, replace=False).astype(np.int32),
+                random.choice([-0.25, 0.25, 0.625, 1.0], size),
+                float(np.sqrt(5 + size)),
+            )
+            for user, size in enumerate(random.integers(20, 200, 600).tolist())
+        ]
+        query_rows = random.choice(rows, 60, replace=False)
+        query = np.zeros(rows)
+        query[query_rows] = random.choice([0.25, 1.0], query_rows.size)
+        everyone = Neighborhood(users, query, DEFAULT, 100, 2.5)
+        others = sorted(set(range(len(users))) - set(everyone.neighbors.tolist()))
+        damping = np.ones(rows)
+        scores = everyone.scores(damping)
+        for left_out in (len(others), 400, 250, 100, 3):
+            gone = set(random.choice(others, left_out, replace=False).tolist())
+            fewer = Neighborhood(
+                [each for user, each in enumerate(users) if user not in gone], query, DEFAULT, 100, 2.5
+            )
+            assert fewer.scores(damping).tolist() == scores.tolist()
+            for limit in (1, 10, 500):
+                best = top_items(scores, np.ones(rows, np.bool_), np.arange(rows), limit)
+                assert fewer.shares(best, query_rows).tolist() == everyone.shares(best, query_rows).tolist()
+
     @settings(deadline=None)
     @given(
         users=st.lists(
@@ -159,6 +204,12 @@ class TestTopItems:
         scores = np.array([0.9, 0.0, -0.5, 0.3])
         assert top_items(scores, np.array([False, True, True, True]), np.arange(4), 4).tolist() == [3]
         assert top_items(-scores, np.array([True, True, False, True]), np.arange(4), 4).tolist() == []
+
+    def test_what_rounding_leaves_is_no_score(self) -> None:
+        """A score that is 0 but for rounding is none."""
+        scores = np.array([0.3, 0.1 + 0.2 - 0.3])
+        assert scores[1] > 0
+        assert top_items(scores, np.ones(2, np.bool_), np.arange(2), 2).tolist() == [0]
 
     def test_ties_go_by_rank(self) -> None:
         """Equal scores come in the order of popularity, also at the last place."""

@@ -1,4 +1,4 @@
-"""A builder to load into, and readers' output as plain values."""
+"""Readers' output as plain values."""
 
 from collections.abc import Callable
 
@@ -7,15 +7,8 @@ import pytest
 
 from loader.bad_rows import BadRows
 from loader.source import DataSource
-from tests.support.keeping_builder import KeepingBuilder
 
 PlainRating = tuple[str, str, float, int]
-
-
-@pytest.fixture
-def builder() -> KeepingBuilder:
-    """An empty builder."""
-    return KeepingBuilder()
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ class Web:
         self._breaks_after = breaks_after
 
     def __call__(self, url: str, *, timeout: float) -> "Answer":
+        """See `loader.datasets.Fetch`."""
         assert timeout == 10.0
         self.asked.append(url)
         if url not in self._pages:

@@ -49,6 +49,12 @@ class Source:
             yield RatingPart(chunk, len(rows))
 
 
+@pytest.fixture
+def builder() -> KeepingBuilder:
+    """An empty builder."""
+    return KeepingBuilder()
+
+
 def random_rows(count: int, users: int, items: int) -> list[Row]:
     """Ratings with repeated pairs and times, of numbered and named items."""
     rng = np.random.default_rng(7)

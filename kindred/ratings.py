@@ -147,12 +147,6 @@ class UserProfile:
         """How many items the user rates."""
         return int(np.count_nonzero(self.current))
 
-    @property
-    def last_rated_at(self) -> int | None:
-        """When the newest of the ratings was given, in milliseconds since 1970; None without ratings."""
-        times = self.rated_at[self.current]
-        return int(times.max()) if times.size else None
-
 
 def _typed(attributes: Attributes) -> dict[str, tuple[type, AttributeValue]]:
     return {name: (type(value), value) for name, value in attributes.items()}  # True == 1.0, but it is not the same

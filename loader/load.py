@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.items import CatalogEntry, Item
+from kindred.popularity import LIKED_FROM
 from kindred.ratings import Attributes, UserProfile
 from kindred.stores.port import CollectionBuilder, CollectionMetadata, StoredUser, UserWrite
 from kindred.weighting import LikingWeighting, SparseVector, Weighting, ZScoreWeighting, stored_values
@@ -24,9 +25,6 @@ from loader.profiles import ProfileColumns, profiles_of
 from loader.progress import NoProgress, Progress
 from loader.rating_buffer import ROW, RatingBuffer
 from loader.source import DataSource, RatingChunk
-
-LIKED_STARS = 4.0
-"""Who gives an item so many stars likes it."""
 
 _BATCH_RATINGS = 20_000
 _BATCH_ITEMS = 2_000
@@ -180,7 +178,7 @@ class _Load:
             self._merged_ratings += profiles.merged
             written[profiles.users] = True
             rated += np.bincount(profiles.items, minlength=rated.size)
-            likes = self._source.scale.stars(profiles.values) >= LIKED_STARS
+            likes = self._source.scale.stars(profiles.values) >= LIKED_FROM
             liked += np.bincount(profiles.items[likes], minlength=liked.size)
             self._progress.advance(profiles.merged)
             for batch in _batches(profiles, indexes, user_ids, attributes, weighting):

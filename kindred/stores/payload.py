@@ -19,17 +19,20 @@ def user_payload(user: StoredUser) -> dict[str, Any]:
     A forgotten user leaves a tombstone: no id, no attributes, no ratings, just when, where in the log, and how much.
     """
     profile = user.profile
+    rated_at = profile.rated_at[profile.current]
     payload: dict[str, Any] = {
         "revision": user.revision,
-        "rating_count": profile.rating_count,
+        "rating_count": rated_at.size,
         "profile": base64.b64encode(_encode_profile(profile)).decode(),
     }
     if profile.items.size or profile.attributes or profile.forgotten_at is None:
         payload["user_id"] = user.user_id
     if profile.attributes:
         payload["attributes"] = dict(profile.attributes)
-    if (last := profile.last_rated_at) is not None:
-        payload["last_rated_at"] = datetime.fromtimestamp(last / 1000, UTC).isoformat(timespec="milliseconds")
+    if rated_at.size:
+        payload["last_rated_at"] = datetime.fromtimestamp(int(rated_at.max()) / 1000, UTC).isoformat(
+            timespec="milliseconds"
+        )
     if user.source is not None:
         payload["source"] = {
             "topic_id": user.source.topic_id,

@@ -14,7 +14,6 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from cli.runtime import running
 from kindred.backend import Backend
-from kindred.recommender import Recommender
 from kindred.settings import Settings
 from kindred.v1 import catalog_service_pb2 as catalog
 from kindred.v1 import item_pb2
@@ -23,7 +22,7 @@ from kindred.v1 import recommendation_service_pb2 as recommendation
 from server.app import SERVICES, KindredServer, serve_in_background
 from tests.support.films import load_films
 from tests.support.system import BOUND, Client, connected, failure_of
-from tests.support.watched_store import WatchedStore
+from tests.support.watched_store import WatchedStore, watched_backend
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -59,15 +58,8 @@ async def health(client: Client, service: str) -> int:
 @asynccontextmanager
 async def watched(films: Path) -> AsyncIterator[tuple[KindredServer, Client, WatchedStore]]:
     """A server over a store that can be told to hang and to fail."""
-    async with AsyncExitStack() as stack:
-        backend = await Backend.open(Settings(data_dir=films))
-        stack.push_async_callback(backend.store.close)
-        store = WatchedStore(backend.store)
-        recommender = Recommender(store, backend.catalog, backend.recommender._recipes, backend.recommender._cache)
-        server, client = await stack.enter_async_context(listening())
-        await server.open(
-            Backend(store, backend.catalog, recommender, backend.updater, backend.decoder, backend.freshness)
-        )
+    async with watched_backend(Settings(data_dir=films)) as (backend, store), listening() as (server, client):
+        await server.open(backend)
         yield server, client, store
 
 

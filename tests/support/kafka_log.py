@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.structs import TopicPartition
@@ -11,6 +12,8 @@ from kindred.eventlog import Record
 
 _BOUND_MS = 20_000
 
+Headers = Sequence[tuple[str, bytes | None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Raw:
@@ -18,7 +21,7 @@ class Raw:
 
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]] = ()
+    headers: Headers = ()
     timestamp: int | None = None
     partition: int | None = None
 
@@ -59,10 +62,15 @@ def _write(kafka: str, topic: str, records: Sequence[Raw], options: Mapping[str,
 
 async def read_records(kafka: str, topic: str) -> list[Record]:
     """Reads everything that a topic holds, in order within each partition; nothing if there is no such topic."""
+    return [record for record, _ in await read_with_headers(kafka, topic)]
+
+
+async def read_with_headers(kafka: str, topic: str) -> list[tuple[Record, Headers]]:
+    """As `read_records`, with all headers in their order, also those of the same name."""
     return await asyncio.to_thread(_read, kafka, topic)
 
 
-def _read(kafka: str, topic: str) -> list[Record]:
+def _read(kafka: str, topic: str) -> list[tuple[Record, Headers]]:
     consumer = KafkaConsumer(bootstrap_servers=kafka, group_id=None, allow_auto_create_topics=False)
     try:
         partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
@@ -71,24 +79,25 @@ def _read(kafka: str, topic: str) -> list[Record]:
         consumer.assign(partitions)
         consumer.seek_to_beginning(*partitions)
         ends = consumer.end_offsets(partitions)
-        found: list[Record] = []
+        found: list[tuple[Record, Headers]] = []
         while any(consumer.position(each) < ends[each] for each in partitions):
             for records in consumer.poll(1_000).values():
-                found += [
-                    Record(
-                        topic=record.topic,
-                        partition=record.partition,
-                        offset=record.offset,
-                        key=record.key,
-                        value=record.value,
-                        headers=dict(record.headers),
-                        timestamp=record.timestamp,
-                    )
-                    for record in records
-                ]
+                found += [(_record(record), record.headers) for record in records]
         return found
     finally:
         consumer.close()
+
+
+def _record(record: Any) -> Record:
+    return Record(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+        value=record.value,
+        headers=dict(record.headers),
+        timestamp=record.timestamp,
+    )
 
 
 async def committed(kafka: str, group: str, topic: str) -> dict[int, int]:

@@ -3,11 +3,19 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from kindred.backend import Backend
+from kindred.catalog_writer import CatalogWriter
 from kindred.errors import UnavailableError
+from kindred.freshness import Freshness
 from kindred.items import CatalogEntry
+from kindred.profile_cache import ProfileCache
+from kindred.recommender import Recommender
+from kindred.settings import Settings
 from kindred.stores.port import Hits, PointId, Store, StoredUser, UserWrite
+from kindred.updater import ProfileUpdater
 from kindred.weighting import SparseVector
 
 T = TypeVar("T")
@@ -97,3 +105,27 @@ class WatchedStore:
     async def close(self) -> None:
         """See `Store.close`."""
         await self.inner.close()
+
+
+@asynccontextmanager
+async def watched_backend(settings: Settings) -> AsyncIterator[tuple[Backend, WatchedStore]]:
+    """An open backend whose every part works on a watched store."""
+    opened = await Backend.open(settings)
+    store = WatchedStore(opened.store)
+    freshness = Freshness(store)
+    try:
+        yield (
+            Backend(
+                store=store,
+                catalog=opened.catalog,
+                items=CatalogWriter(store, opened.catalog),
+                recommender=Recommender(store, opened.catalog, settings.recipes(), ProfileCache(settings.cache_bytes)),
+                updater=ProfileUpdater(store, freshness.announce),
+                decoder=opened.decoder,
+                freshness=freshness,
+            ),
+            store,
+        )
+    finally:
+        store.back()
+        await store.close()

@@ -82,6 +82,8 @@ class TestRows:
         assert films.row_of("5") is None
         assert set(titles(films, "")) == {item.item_id for item in FILMS}
         assert films.counts.rated[rows].tolist() == [0, 90, 0, 0]
+        films.put([CatalogEntry(6, Item("6", "Another"))])
+        assert films.listed[rows].tolist() == [False, True, False, False]
 
     def test_an_empty_catalog_gives_rows_to_any_index(self) -> None:
         """Users may have been read before any item is there."""

@@ -125,7 +125,10 @@ class TestUpsert:
     ) -> None:
         """Two upserts that begin before either has written give every item an index of its own."""
         store.hanging = asyncio.Event()
-        upserts = [CatalogWriter(store, catalog).upsert([Item("a"), Item("b")]), CatalogWriter(store, catalog).upsert([Item("c")])]
+        upserts = [
+            CatalogWriter(store, catalog).upsert([Item("a"), Item("b")]),
+            CatalogWriter(store, catalog).upsert([Item("c")]),
+        ]
         running = asyncio.gather(*upserts)
         await store.until("insert_items", 2)
         store.back()

@@ -96,17 +96,13 @@ class TestUserProfile:
         assert (EMPTY_PROFILE.items.dtype, EMPTY_PROFILE.values.dtype) == (np.uint32, np.float32)
         assert EMPTY_PROFILE.rated_at.dtype == np.int64
         assert EMPTY_PROFILE.rating_count == 0
-        assert EMPTY_PROFILE.last_rated_at is None
         assert UserProfile() == EMPTY_PROFILE
 
     def test_retractions_do_not_count(self) -> None:
-        """The count and the newest time are those of the ratings; a retraction is neither."""
+        """The count is that of the ratings; a retraction is none."""
         profile = merge(EMPTY_PROFILE, [Rated(1, 3.0, 10), Rated(2, 0.0, 20), Rated(3, 5.0, 15), Retracted(9, 99)])
         assert profile.current.tolist() == [True, True, True, False]
         assert profile.rating_count == 3
-        assert profile.last_rated_at == 20
-        assert merge(profile, [Retracted(2, 30)]).last_rated_at == 15
-        assert merge(EMPTY_PROFILE, [Retracted(2, 30)]).last_rated_at is None
 
     @pytest.mark.parametrize(
         "other",

@@ -9,12 +9,15 @@ import pytest
 from kindred.backend import Backend
 from kindred.errors import InvalidArgumentError, ItemNotFoundError, KindredError, PreconditionError
 from kindred.items import Item
+from kindred.profile_cache import ProfileCache
 from kindred.ratings import ProfileEvent, Rated, Reaction, Retracted
-from kindred.recommender import InlineRating, RecommendationAnswer, RecommendationRequest, Strategy
+from kindred.recipes import RECIPES
+from kindred.recommender import InlineRating, RecommendationAnswer, RecommendationRequest, Recommender, Strategy
 from kindred.stores.port import LogPosition
 from kindred.updater import UserEvent
 from tests.support.community import assert_agrees, build_community, ids_of, index_of, opened
 from tests.support.reference import Community, Ratings, mean_and_std
+from tests.support.watched_store import WatchedStore
 
 STARS = [1.0, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0]
 PAIR = {
@@ -134,6 +137,20 @@ class TestSameBytes:
             async with opened(path, cache_bytes=cache_bytes) as backend:
                 answers += [await bits(backend, requests), await bits(backend, requests)]
         assert answers[1:] == answers[:1] * 5
+
+    async def test_cached_neighbors_are_not_read_again(self, built: Callable[..., Path]) -> None:
+        """Once cached, only the user is read; a neighbor who was written since is read once more."""
+        async with opened(built(crowd(6))) as backend:
+            store = WatchedStore(backend.store)
+            recommender = Recommender(store, backend.catalog, RECIPES, ProfileCache(2**28))
+            reads = []
+            for offset in (None, None, 0, None):
+                if offset is not None:
+                    await backend.updater.apply([event("user 4", Rated(index_of("4"), 5.0, 2_000), offset)])
+                before = store.calls["users"]
+                await recommender.recommend(RecommendationRequest("1"))
+                reads.append(store.calls["users"] - before)
+        assert reads == [2, 1, 2, 1]
 
 
 class TestMany:

@@ -90,7 +90,7 @@ def test_bad_rows_are_found_in_any_block(tmp_path: Path, ratings_of: Callable, m
     rows[7_000] = b"7000,1,bad,5"
     rows[19_999] = b"19999"
     path = folder_of(tmp_path, b"\n".join(rows))
-    monkeypatch.setattr(text, "BLOCK_BYTES", 10_000)
+    monkeypatch.setattr(text, "BLOCK_BYTES", 60_000)
     with BadRows(tmp_path / "report.txt") as bad_rows:
         found = ratings_of(open_movielens(path), bad_rows)
     assert [int(user) for user, *_ in found] == [number for number in range(19_999) if number != 7_000]

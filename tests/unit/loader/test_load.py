@@ -15,6 +15,8 @@ from loader.bad_rows import BadRows
 from loader.errors import DataError
 from loader.load import LoadOptions, LoadReport, load
 from loader.options import Duplicates
+from loader.profiles import profiles_of
+from loader.rating_buffer import ROW
 from loader.readers.rating_rows import ids_from
 from loader.source import HALF_STARS, RatingChunk, RatingPart
 from tests.support.keeping_builder import KeepingBuilder
@@ -174,13 +176,13 @@ def test_a_load_without_a_single_rating_is_refused(builder: KeepingBuilder, sour
 
 @pytest.mark.parametrize("duplicates", ["latest", "mean"])
 def test_files_give_the_same_collection_as_memory(tmp_path: Path, duplicates: Duplicates) -> None:
-    """A load that holds only 50 ratings in memory stores the same, and leaves no file."""
-    rows = random_rows(3_000, users=200, items=40)
+    """A load that holds only 2,000 ratings in memory stores the same, and leaves no file."""
+    rows = random_rows(9_000, users=200, items=10)
     source = Source([rows[first : first + 17] for first in range(0, len(rows), 17)])
     in_memory, by_files = KeepingBuilder(), KeepingBuilder()
     options = LoadOptions(duplicates=duplicates)
     expected = load(source, in_memory, options)
-    report = load(source, by_files, replace(options, rows_in_memory=50, spill_folder=tmp_path))
+    report = load(source, by_files, replace(options, rows_in_memory=2_000, spill_folder=tmp_path))
     assert without_seconds(report) == without_seconds(expected)
     assert report.merged_ratings > 0
     assert by_files.items == in_memory.items
@@ -201,6 +203,22 @@ def test_memory_gives_what_a_plain_loop_gives(builder: KeepingBuilder) -> None:
         if item not in rated or at >= rated[item][1]:
             rated[item] = (value, at)
     assert {user: builder.ratings_of(user) for user in builder.users} == expected
+
+
+@pytest.mark.parametrize("wide", [0, 2**17])
+def test_among_equal_times_the_later_row_wins(wide: int) -> None:
+    """The order of the input decides, also where codes need more than 16 bits."""
+    rng = np.random.default_rng(3)
+    ratings = np.zeros(20_000, ROW)
+    ratings["user"] = rng.integers(0, 20, ratings.size) + wide
+    ratings["item"] = rng.integers(0, 20, ratings.size)
+    ratings["value"] = np.arange(ratings.size)
+    profiles = profiles_of(ratings, np.arange(20, dtype=np.uint32), "latest")
+    latest = {(user, item): value for user, item, value, _ in ratings.tolist()}
+    users = np.repeat(profiles.users, np.diff(profiles.starts))
+    columns = zip(users.tolist(), profiles.items.tolist(), profiles.values.tolist(), strict=True)
+    assert [((user, item), value) for user, item, value in columns] == sorted(latest.items())
+    assert profiles.merged == ratings.size - len(latest)
 
 
 def test_progress_is_told_to_the_end(builder: KeepingBuilder) -> None:

@@ -1,0 +1,473 @@
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from cli.local_broker import LOCAL_SETTINGS
+from consumers.app import consume_events
+from consumers.dead_letters import DeadLetters
+from consumers.rating_consumer import RatingConsumer
+from kindred.backend import Backend
+from kindred.errors import UnavailableError
+from kindred.eventlog import EventConsumer, EventProducer, Record, prepare_topics
+from kindred.events import MAX_EVENT_BYTES, now_ms, to_message
+from kindred.ratings import UserProfile
+from kindred.settings import Settings
+from kindred.stores.port import point_id_of
+from kindred.v1 import rating_event_pb2 as pb
+from kindred.v1.reaction_pb2 import REACTION_LIKE
+from tests.support.films import FILMS, INDEX, SPACE
+from tests.support.kafka_log import Raw, committed, read_records, read_with_headers, write_records
+from tests.support.system import BOUND, fresh_names
+from tests.support.watched_store import WatchedStore, watched_backend
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Consuming:
+    """A consumer that runs, and what it works on."""
+
+    settings: Settings
+    backend: Backend
+    store: WatchedStore
+    task: asyncio.Task[None]
+
+    async def write(self, *records: Raw, **options: object) -> list[tuple[int, int]]:
+        """Writes records to its topic."""
+        return await write_records(self.settings.kafka, self.settings.topic, records, **options)
+
+    async def dead(self) -> list[Record]:
+        """All dead letters so far."""
+        return await read_records(self.settings.kafka, self.settings.dead_letter_topic)
+
+    async def profile(self, user_id: str) -> UserProfile | None:
+        """What is stored of a user."""
+        [user] = await self.store.inner.users([point_id_of(user_id)])
+        return None if user is None else user.profile
+
+    async def ratings(self, user_id: str) -> dict[str, float]:
+        """A user's ratings by item id."""
+        return ratings_of(await self.profile(user_id))
+
+    async def applied(self, user_id: str, wanted: dict[str, float]) -> None:
+        """Waits until a user's ratings are these."""
+        await until(lambda: self.ratings(user_id), wanted, self.task)
+
+    async def committed(self) -> dict[int, int]:
+        """The group's offsets."""
+        return await committed(self.settings.kafka, self.settings.group, self.settings.topic)
+
+
+def ratings_of(profile: UserProfile | None) -> dict[str, float]:
+    """Ratings by item id."""
+    if profile is None:
+        return {}
+    item_ids = {index: item_id for item_id, index in INDEX.items()}
+    current = profile.current
+    return {
+        item_ids[item]: value
+        for item, value in zip(profile.items[current].tolist(), profile.values[current].tolist(), strict=True)
+    }
+
+
+async def until(look: Callable[[], object], wanted: object, task: asyncio.Task[None] | None = None) -> None:
+    """Looks until it sees what is wanted; fails with what it saw last, or with what the task fails with."""
+    seen: object = None
+    try:
+        async with asyncio.timeout(BOUND):
+            while True:
+                seen = await look()
+                if seen == wanted:
+                    return
+                if task is not None and task.done():
+                    task.result()
+                await asyncio.to_thread(threading.Event().wait, 0.01)
+    except TimeoutError:
+        assert seen == wanted  # noqa: PT017  # shows the difference
+
+
+@asynccontextmanager
+async def consuming(settings: Settings, *, drain: bool = False) -> AsyncIterator[Consuming]:
+    """Runs a consumer over a watched store, joined; leaving it stops it as a signal does."""
+    producer = EventProducer(settings.broker())
+    joined, stop = asyncio.Event(), asyncio.Event()
+    async with watched_backend(settings) as (backend, store):
+        task = asyncio.create_task(consume_events(settings, backend, producer, joined, stop, drain=drain))
+        try:
+            async with asyncio.timeout(BOUND):
+                await joined.wait()
+            yield Consuming(settings, backend, store, task)
+        finally:
+            stop.set()
+            await task
+            await producer.close()
+
+
+def settings_of(films: Path, kafka: str, **changes: object) -> Settings:
+    """Settings of a test of its own."""
+    return Settings(**{"data_dir": films, "kafka": kafka, **LOCAL_SETTINGS, **fresh_names(), **changes})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def consumer(kafka: str, films: Path) -> AsyncIterator[Consuming]:
+    """A consumer that has joined, shared by the tests that do not stop it."""
+    async with consuming(settings_of(films, kafka)) as running:
+        yield running
+
+
+@pytest.fixture
+def user() -> str:
+    """A user whom no other test knows."""
+    return f"user-{next(_numbers)}"
+
+
+def line(user_id: str, item_id: str, value: float, **more: object) -> Raw:
+    """A rating as JSON without any header, as kcat sends it."""
+    event = {"userId": user_id, "rated": {"itemId": item_id, "value": value}, **more}
+    return Raw(user_id.encode(), json.dumps(event).encode())
+
+
+def packed(user_id: str, **kind: object) -> Raw:
+    """An event as Kindred itself writes it."""
+    event = pb.RatingEvent(user_id=user_id, **kind)
+    event.occurred_at.FromMilliseconds(now_ms())
+    message = to_message(event, "test")
+    return Raw(message.key, message.value, [*message.headers.items()])
+
+
+class TestEvents:
+    async def test_json_lines_are_applied(self, consumer: Consuming, user: str) -> None:
+        """What kcat sends, a bare JSON line, is a rating at the record's own time."""
+        await consumer.write(line(user, "50", 5), line(user, "imdb:tt0080684", 2.5))
+        await consumer.applied(user, {"50": 5.0, "172": 2.5})
+        profile = await consumer.profile(user)
+        assert profile is not None
+        assert abs(int(profile.rated_at.max()) - now_ms()) < 60_000
+
+    async def test_every_kind_of_protobuf_event_is_applied(self, consumer: Consuming, user: str) -> None:
+        """Ratings, reactions, retractions, attributes and forgetting are applied in the order of the log."""
+        await consumer.write(
+            packed(user, rated=pb.Rated(item_id="50", value=1)),
+            packed(user, attributes_set=pb.AttributesSet(attributes={"age": {"number_value": 4}})),
+            packed(user, forgotten=pb.Forgotten()),
+        )
+        await until(lambda: _forgotten(consumer, user), wanted=True, task=consumer.task)
+        later = now_ms() + 10_000
+        ratings = [line(user, film, 4, occurredAt=_iso(later + place)) for place, film in enumerate(SPACE[:2])]
+        like = pb.RatingEvent(user_id=user, rated=pb.Rated(item_id="amélie", reaction=REACTION_LIKE))
+        like.occurred_at.FromMilliseconds(later)
+        gone = pb.RatingEvent(user_id=user, retracted=pb.Retracted(item_id=SPACE[0]))
+        gone.occurred_at.FromMilliseconds(later + 100)
+        await consumer.write(*ratings, *(Raw(user.encode(), event.SerializeToString()) for event in (like, gone)))
+        await consumer.applied(user, {SPACE[1]: 4.0, "amélie": 5.0})
+
+    @pytest.mark.parametrize("compression", [None, "gzip", "lz4", "snappy", "zstd"])
+    async def test_records_of_every_compression_are_applied(
+        self, consumer: Consuming, user: str, compression: str | None
+    ) -> None:
+        """Whatever codec a producer uses, its events are applied."""
+        await consumer.write(*(line(user, film, 4) for film in SPACE), compression_type=compression)
+        await consumer.applied(user, dict.fromkeys(SPACE, 4.0))
+
+    async def test_a_thousand_events_of_one_user_are_few_writes(self, consumer: Consuming, user: str) -> None:
+        """Events of one user that arrive together are written together."""
+        consumer.store.calls.clear()
+        films = [film.item_id for film in FILMS]
+        await consumer.write(
+            *(line(user, films[number % 12], 0.5 + number % 10 / 2) for number in range(1_000)), linger_ms=50
+        )
+        await consumer.applied(user, {films[number % 12]: 0.5 + number % 10 / 2 for number in range(988, 1_000)})
+        assert consumer.store.calls["write_users"] < 50
+
+    async def test_users_in_every_partition_are_applied(self, consumer: Consuming, user: str) -> None:
+        """One consumer reads all partitions."""
+        places = await consumer.write(*(line(f"{user}-{number}", "50", 4) for number in range(40)))
+        assert {partition for partition, _ in places} == set(range(6))
+        for number in range(40):
+            await consumer.applied(f"{user}-{number}", {"50": 4.0})
+
+
+async def _forgotten(consumer: Consuming, user: str) -> bool:
+    profile = await consumer.profile(user)
+    return profile is not None and profile.forgotten_at is not None and not profile.items.size
+
+
+def _iso(milliseconds: int) -> str:
+    event = pb.RatingEvent()
+    event.occurred_at.FromMilliseconds(milliseconds)
+    return event.occurred_at.ToJsonString()
+
+
+POISON: dict[str, tuple[str, Callable[[str], Raw]]] = {
+    "tombstone": ("empty", lambda user: Raw(user.encode(), None)),
+    "no bytes": ("empty", lambda user: Raw(user.encode(), b"")),
+    "garbage": ("undecodable", lambda user: Raw(user.encode(), b"\xff\x00garbage")),
+    "half a JSON": ("undecodable", lambda user: Raw(user.encode(), b'{"userId":')),
+    "no key": ("no_key", lambda user: Raw(None, line(user, "50", 5).value)),
+    "a key of bytes": ("bad_key", lambda user: Raw(b"\xff\xfe", line(user, "50", 5).value)),
+    "a key of a megabyte": ("key_mismatch", lambda user: Raw(b"k" * 1_000_000, line(user, "50", 5).value)),
+    "another user's key": ("key_mismatch", lambda user: Raw(b"somebody", line(user, "50", 5).value)),
+    "unknown item": ("unknown_item", lambda user: line(user, "no such item", 5)),
+    "off the scale": ("off_scale", lambda user: line(user, "50", 11)),
+    "NaN": ("off_scale", lambda user: line(user, "50", "NaN")),
+    "no opinion": ("no_opinion", lambda user: Raw(user.encode(), line(user, "50", 5).value.replace(b', "value": 5', b""))),
+    "no kind": ("no_kind", lambda user: Raw(user.encode(), json.dumps({"userId": user}).encode())),
+    "next year": ("bad_time", lambda user: line(user, "50", 5, occurredAt=_iso(now_ms() + 86_400_000 * 365))),
+    "a header that is no time": ("bad_time", lambda user: Raw(user.encode(), line(user, "50", 5).value, [("ce_time", b"now")])),
+    "a record of 1969": ("bad_time", lambda user: Raw(user.encode(), line(user, "50", 5).value, timestamp=-1)),
+    "text/plain": ("content_type", lambda user: Raw(user.encode(), b"hello", [("content-type", b"text/plain")])),
+    "too large": ("too_large", lambda user: Raw(user.encode(), b"{" + b" " * MAX_EVENT_BYTES)),
+    "as large as a record can be": ("too_large", lambda user: Raw(user.encode(), b"{" + b" " * 1_048_400)),
+    "nested attributes": (
+        "bad_attributes",
+        lambda user: Raw(user.encode(), json.dumps({"userId": user, "attributesSet": {"attributes": {"a": [1]}}}).encode()),
+    ),
+}  # fmt: skip
+
+
+class TestPoison:
+    @pytest.mark.parametrize("case", POISON)
+    async def test_poison_goes_to_the_dead_letters_and_stops_nobody(
+        self, consumer: Consuming, user: str, case: str
+    ) -> None:
+        """Between good events, one that can never be applied becomes a dead letter, whole and with its reason."""
+        reason, make = POISON[case]
+        bad = make(user)
+        headers = [*bad.headers, ("trace", b"\x00\xff"), ("empty", b"")]
+        places = await consumer.write(
+            Raw(user.encode(), line(user, "50", 4).value, partition=2),
+            Raw(bad.key, bad.value, headers, bad.timestamp, partition=2),
+            Raw(user.encode(), line(user, "172", 4).value, partition=2),
+            max_request_size=2**21,
+        )
+        await consumer.applied(user, {"50": 4.0, "172": 4.0})
+        partition, offset = places[1]
+        [letter] = [
+            each
+            for each in await consumer.dead()
+            if (each.headers["kindred-partition"], each.headers["kindred-offset"])
+            == (str(partition).encode(), str(offset).encode())
+        ]
+        assert (letter.key, letter.value) == (bad.key, bad.value)
+        assert {name: letter.headers[name] for name, _ in headers} == dict(headers)
+        assert letter.headers["kindred-reason"] == reason.encode()
+        assert letter.headers["kindred-error"]
+        assert letter.headers["kindred-topic"] == consumer.settings.topic.encode()
+        assert letter.headers["kindred-failed-at"]
+        await until(lambda: _offset(consumer, partition), places[2][1] + 1, consumer.task)
+
+    async def test_headers_without_values_are_fine(self, consumer: Consuming, user: str) -> None:
+        """Kafka's null headers harm neither a good event nor the dead letter of a bad one."""
+        nulls: list[tuple[str, bytes | None]] = [("content-type", None), ("ce_time", None), ("other", None)]
+        good, bad = line(user, "50", 4), line(user, "no such item", 4)
+        await consumer.write(Raw(good.key, good.value, nulls), Raw(bad.key, bad.value, nulls), line(user, "172", 4))
+        await consumer.applied(user, {"50": 4.0, "172": 4.0})
+        [letter] = [each for each in await consumer.dead() if each.value == bad.value]
+        assert letter.headers["other"] is None
+
+    async def test_repeated_headers_are_kept(self, consumer: Consuming, user: str) -> None:
+        """A dead letter has every header of the record, also those of the same name."""
+        bad = line(user, "no such item", 4)
+        await consumer.write(Raw(bad.key, bad.value, [("a", b"1"), ("a", b"2")]), line(user, "172", 4))
+        await consumer.applied(user, {"172": 4.0})
+        settings = consumer.settings
+        letters = await read_with_headers(settings.kafka, settings.dead_letter_topic)
+        [headers] = [headers for letter, headers in letters if letter.value == bad.value]
+        assert [value for name, value in headers if name == "a"] == [b"1", b"2"]
+
+    async def test_a_flood_of_poison_is_worked_off(self, consumer: Consuming, user: str) -> None:
+        """Two thousand bad events in a row all become dead letters, and the good one behind them is applied."""
+        bad = [Raw(user.encode(), b"poison %d" % number) for number in range(2_000)]
+        await consumer.write(*bad, line(user, "50", 4), linger_ms=50)
+        await consumer.applied(user, {"50": 4.0})
+        letters = [each.value for each in await consumer.dead() if each.key == user.encode()]
+        assert letters == [each.value for each in bad]
+
+
+async def _offset(consumer: Consuming, partition: int) -> int | None:
+    return (await consumer.committed()).get(partition)
+
+
+class TestFailures:
+    @pytest.mark.parametrize("method", ["users", "write_users"])
+    async def test_while_the_store_is_away_nothing_is_lost_or_skipped(
+        self, consumer: Consuming, user: str, method: str
+    ) -> None:
+        """A batch is tried again until the store is back; nothing is committed before it is applied."""
+        consumer.store.away(method)
+        consumer.store.reached.clear()
+        [(partition, offset), _] = await consumer.write(line(user, "50", 4), Raw(user.encode(), b"poison"))
+        async with asyncio.timeout(BOUND):
+            await consumer.store.until(method, consumer.store.calls[method] + 3)
+        assert (await _offset(consumer, partition) or 0) <= offset
+        assert await consumer.ratings(user) == {}
+        consumer.store.back()
+        await consumer.applied(user, {"50": 4.0})
+        await until(lambda: _offset(consumer, partition), offset + 2, consumer.task)
+        assert len([each for each in await consumer.dead() if each.key == user.encode()]) == 1
+
+    async def test_an_unexpected_error_of_the_store_does_not_skip(self, own_films: Path, kafka: str, user: str) -> None:
+        """A defect stops the consumer, loudly, and leaves its batch to the next one: nothing is committed."""
+        settings = settings_of(own_films, kafka)
+        with pytest.raises(ZeroDivisionError):
+            async with consuming(settings) as running:
+                running.store.failing["write_users"] = ZeroDivisionError("a defect")
+                await running.write(line(user, "50", 4))
+                async with asyncio.timeout(BOUND):
+                    await asyncio.wait([running.task])
+        assert await committed(kafka, settings.group, settings.topic) == {}
+
+
+class TestCommit:
+    @pytest.mark.parametrize("fails", ["commit", "dead letters"])
+    async def test_a_crash_before_the_commit_changes_nothing(
+        self, own_films: Path, kafka: str, user: str, fails: str
+    ) -> None:
+        """A batch that was applied and not committed is read again by the next consumer, to the same effect."""
+        settings = settings_of(own_films, kafka)
+        records = [*(line(user, film, 4) for film in SPACE), Raw(user.encode(), b"poison"), line(user, "50", 1)]
+        wanted = {**dict.fromkeys(SPACE, 4.0), "50": 1.0}
+        await asyncio.to_thread(prepare_topics, settings.broker())
+        await write_records(kafka, settings.topic, records)
+        producer = EventProducer(settings.broker())
+        async with watched_backend(settings) as (backend, store):
+            member = EventConsumer(
+                settings.broker(),
+                settings.group,
+                session_timeout=settings.session_timeout,
+                max_records=100,
+                fetch_wait=settings.fetch_wait,
+            )
+            crashing = _Crashing(member) if fails == "commit" else member
+            letters = DeadLetters(
+                _CrashingProducer() if fails == "dead letters" else producer, settings.dead_letter_topic, 10
+            )
+            async with member:
+                loop = RatingConsumer(crashing, backend.decoder, backend.updater, letters, asyncio.Event())
+                with pytest.raises(_CrashError):
+                    await loop.run(asyncio.Event())
+            [stored] = await store.users([point_id_of(user)])
+            assert stored is not None
+            assert ratings_of(stored.profile) == wanted
+        assert await committed(kafka, settings.group, settings.topic) == {}
+        async with consuming(settings) as running:
+            await until(lambda: _total(running), len(records), running.task)
+            [again] = await running.store.users([point_id_of(user)])
+            assert again is not None
+            assert (again.profile, again.revision, again.source) == (stored.profile, stored.revision, stored.source)
+            assert len(await running.dead()) == (2 if fails == "commit" else 1)
+        await producer.close()
+
+
+async def _total(running: Consuming) -> int:
+    return sum((await running.committed()).values())
+
+
+class _CrashError(Exception):
+    """The process is gone."""
+
+
+class _CrashingProducer:
+    async def send(self, *args: object) -> None:
+        """Crashes."""
+        raise _CrashError
+
+
+class _Crashing:
+    """A member that crashes where it would commit."""
+
+    def __init__(self, member: EventConsumer) -> None:
+        self._member = member
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._member, name)
+
+    async def commit(self, offsets: object) -> bool:
+        """Crashes."""
+        raise _CrashError
+
+
+class TestStop:
+    async def test_what_was_acknowledged_right_before_is_applied(self, own_films: Path, kafka: str, user: str) -> None:
+        """With draining, everything that the broker had when the stop came is in the store when the consumer is."""
+        async with consuming(settings_of(own_films, kafka, batch_size=50), drain=True) as running:
+            store = running.store
+            users = [f"{user}-{number}" for number in range(200)]
+            await running.write(*(line(name, film, 4) for name in users for film in SPACE[:5]), linger_ms=50)
+            inner = store.inner
+            store.close = _nothing
+        stored = await inner.users([point_id_of(name) for name in users])
+        assert [ratings_of(each and each.profile) for each in stored] == [dict.fromkeys(SPACE[:5], 4.0)] * 200
+        await inner.close()
+
+    async def test_what_was_acknowledged_before_the_group_was_joined_is_applied(
+        self, own_films: Path, kafka: str, user: str
+    ) -> None:
+        """A system that is told to stop while it still joins its group applies what it acknowledged all the same."""
+        settings = settings_of(own_films, kafka)
+        await asyncio.to_thread(prepare_topics, settings.broker())
+        await write_records(kafka, settings.topic, [line(user, "50", 4)])
+        producer = EventProducer(settings.broker())
+        joined, stop = asyncio.Event(), asyncio.Event()
+        async with watched_backend(settings) as (backend, store):
+            stop_soon = asyncio.get_running_loop().call_later(0.3, stop.set)
+            await consume_events(settings, backend, producer, joined, stop, drain=True)
+            stop_soon.cancel()
+            [stored] = await store.users([point_id_of(user)])
+            assert ratings_of(stored and stored.profile) == {"50": 4.0}
+        await producer.close()
+
+    async def test_without_draining_it_stops_at_once(self, own_films: Path, kafka: str, user: str) -> None:
+        """A consumer of a log that outlives it stops after the batch under way; the rest is read by the next one."""
+        settings = settings_of(own_films, kafka, batch_size=1)
+        users = [f"{user}-{number}" for number in range(300)]
+        async with consuming(settings) as running:
+            await running.write(*(line(name, "50", 4) for name in users), linger_ms=50)
+            async with asyncio.timeout(BOUND):
+                await running.store.until("write_users", 1)
+        assert sum((await committed(kafka, settings.group, settings.topic)).values()) < 300
+        async with consuming(settings) as running:
+            await until(lambda: _total(running), 300, running.task)
+            stored: Sequence[object] = await running.store.users([point_id_of(name) for name in users])
+            assert all(stored)
+
+
+async def _nothing() -> None:
+    """Does nothing."""
+
+
+class TestOddTopics:
+    async def test_another_number_of_partitions_is_fine(self, own_films: Path, kafka: str, user: str) -> None:
+        """A topic that somebody made with other partitions is read whole."""
+        settings = settings_of(own_films, kafka, partitions=17)
+        await asyncio.to_thread(prepare_topics, settings.broker())
+        async with consuming(settings.model_copy(update={"partitions": 3})) as running:
+            places = await running.write(*(line(f"{user}-{number}", "50", 4) for number in range(100)))
+            assert len({partition for partition, _ in places}) > 6
+            for number in range(100):
+                await running.applied(f"{user}-{number}", {"50": 4.0})
+
+    async def test_a_broker_that_is_away_is_waited_for(self, own_films: Path, kafka: str) -> None:
+        """A consumer whose broker is not there tries again, and stops at once when it is told to."""
+        settings = settings_of(own_films, "127.0.0.1:1", kafka_timeout=0.5)
+        producer = EventProducer(settings.broker())
+        joined, stop = asyncio.Event(), asyncio.Event()
+        async with watched_backend(settings) as (backend, _):
+            task = asyncio.create_task(consume_events(settings, backend, producer, joined, stop, drain=True))
+            with pytest.raises(UnavailableError):
+                await producer.connect()
+            stop.set()
+            async with asyncio.timeout(5):
+                await task
+            assert not joined.is_set()
+        await producer.close()

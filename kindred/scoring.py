@@ -15,7 +15,7 @@ from kindred.recipes import Recipe
 
 _TIE_DIGITS = 10
 """Numbers that agree to this many digits of the largest one are ties: sums in another order differ by less."""
-NOTHING = 10.0**-_TIE_DIGITS
+NOTHING = 1e-13
 """What is this small against the largest one is what rounding left of terms that cancel out."""
 
 
@@ -164,5 +164,5 @@ def top_items(
     if rows.size > limit:
         # Partial selection: everything that could tie with the last place stays for the exact sort.
         last = np.partition(found, rows.size - limit)[rows.size - limit]
-        rows = rows[found >= last - top * NOTHING]
+        rows = rows[found >= last - top * 10.0**-_TIE_DIGITS]
     return rows[np.lexsort((rank[rows], -np.round(scores[rows] / top, _TIE_DIGITS)))][:limit]

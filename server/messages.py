@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from kindred.catalog import Catalog
 from kindred.items import Item
 from kindred.ratings import Attributes
-from kindred.recommender import RecommendationAnswer, Strategy
+from kindred.recommendation import RecommendationAnswer, Strategy
 from kindred.v1 import item_pb2
 from kindred.v1 import recommendation_service_pb2 as pb
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from kindred.errors import KindredError
-from kindred.recommender import InlineRating, RecommendationRequest
+from kindred.recommendation import InlineRating, RecommendationRequest
 from kindred.v1 import item_pb2
 from kindred.v1 import recommendation_service_pb2 as pb
 from kindred.v1.recommendation_service_pb2_grpc import RecommendationServiceServicer

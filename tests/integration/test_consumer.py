@@ -93,7 +93,7 @@ async def until(look: Callable[[], object], wanted: object, task: asyncio.Task[N
                     task.result()
                 await asyncio.to_thread(threading.Event().wait, 0.01)
     except TimeoutError:
-        assert seen == wanted  # noqa: PT017  # shows the difference
+        assert seen == wanted  # shows the difference
 
 
 @asynccontextmanager

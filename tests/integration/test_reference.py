@@ -10,7 +10,7 @@ import pytest
 
 from kindred.backend import Backend
 from kindred.ratings import Forgotten, Reaction, Retracted
-from kindred.recommender import InlineRating, RecommendationRequest, Strategy
+from kindred.recommendation import InlineRating, RecommendationRequest, Strategy
 from kindred.recount import recount
 from kindred.stores.edge import EdgeBuilder
 from kindred.stores.port import LogPosition

@@ -53,7 +53,9 @@ def reference(log: Sequence[ProfileEvent]) -> UserProfile:
     last = max((place for place, event in enumerate(log) if isinstance(event, Forgotten)), default=-1)
     ratings: dict[int, tuple[float, int]] = {}
     attributes: tuple[Attributes, int | None] = ({}, None)
-    for event in sorted(log[last + 1 :], key=lambda event: event.at):  # stable: the place in the log decides between equal times
+    for event in sorted(
+        log[last + 1 :], key=lambda event: event.at
+    ):  # stable: the place in the log decides between equal times
         if forgotten_at is not None and event.at <= forgotten_at:
             continue
         if isinstance(event, Rated):

@@ -10,7 +10,7 @@ from kindred.catalog import Catalog
 from kindred.item_index import first_probe, natural_index
 from kindred.items import CatalogEntry, Item
 from kindred.ratings import EMPTY_PROFILE, Rated, RatingScale, merge
-from kindred.recommender import RecommendationAnswer, RecommendedItem, Strategy
+from kindred.recommendation import RecommendationAnswer, RecommendedItem, Strategy
 from kindred.settings import Settings
 from kindred.stores.edge import EdgeBuilder
 from kindred.stores.port import CollectionMetadata, StoredUser, UserWrite

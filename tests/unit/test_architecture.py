@@ -15,10 +15,12 @@ PURE = (
     "kindred.popularity",
     "kindred.ratings",
     "kindred.recipes",
+    "kindred.recommendation",
     "kindred.scoring",
+    "kindred.title_search",
     "kindred.weighting",
 )
-"""Modules without input or output, whichever of them exist."""
+"""Modules without input or output."""
 
 
 def imported(source: str, module: str, *, is_package: bool = False) -> set[str]:

@@ -12,7 +12,8 @@ from kindred.items import Item
 from kindred.profile_cache import ProfileCache
 from kindred.ratings import ProfileEvent, Rated, Reaction, Retracted
 from kindred.recipes import RECIPES
-from kindred.recommender import InlineRating, RecommendationAnswer, RecommendationRequest, Recommender, Strategy
+from kindred.recommendation import InlineRating, RecommendationAnswer, RecommendationRequest, Strategy
+from kindred.recommender import Recommender
 from kindred.stores.port import LogPosition
 from kindred.updater import UserEvent
 from tests.support.community import assert_agrees, build_community, ids_of, index_of, opened

@@ -96,7 +96,7 @@ def _say_next(console: "Console", address: str, settings: "Settings", *, keep: b
     recommend = f"{address} kindred.v1.RecommendationService/Recommend"
     event = '{"userId":"7","rated":{"itemId":"50","value":5}}'
     for command in (
-        f".venv/bin/kindred search matrix{server}",
+        f".venv/bin/kindred search star wars{server}",
         f".venv/bin/kindred recommend --like 'toy story' --like 'fargo (1996)'{server}",
         f".venv/bin/kindred rate --user me 50=5 100=4{server}",
         f'grpcurl -plaintext -d \'{{"userId": "7"}}\' {recommend}',

@@ -110,7 +110,7 @@ class Story:
         for item, value in rated:
             event = json.dumps({"userId": USER, "rated": {"itemId": item.item_id, "value": value}})
             self._console.print(Text(f"   {event}   {title_of(item)}"), soft_wrap=True)
-            messages.append(Message(USER.encode(), event.encode(), {"content-type": b"application/json"}))
+            messages.append(Message(USER.encode(), event.encode(), [("content-type", b"application/json")]))
         known = before.as_of.stored_ratings
         start = perf_counter()
         await self._producer.send(self._settings.topic, messages, _PATIENCE)

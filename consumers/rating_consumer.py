@@ -73,7 +73,7 @@ class RatingConsumer:
                 await self._insist(self._report_lag, stop)
 
     async def drain(self, timeout: float) -> int:
-        """Applies what the log still holds for this member's partitions.
+        """Applies what the log still holds for this member's partitions, once it has some.
 
         Args:
             timeout: Seconds that it may take.
@@ -84,6 +84,8 @@ class RatingConsumer:
         left = -1
         try:
             async with asyncio.timeout(timeout):
+                while not await self._consumer.assigned():
+                    await self.process(await self._consumer.poll(_POLL_SECONDS))
                 while left := sum((await self._consumer.lag()).values()):
                     await self.process(await self._consumer.poll(_POLL_SECONDS))
         except (TimeoutError, UnavailableError) as error:

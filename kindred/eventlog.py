@@ -5,8 +5,10 @@ is not safe to share between threads: one thread makes all of its calls.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -14,7 +16,13 @@ import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import NewTopic
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import CommitFailedError, KafkaError, RebalanceInProgressError, TopicAlreadyExistsError
+from kafka.errors import (
+    CommitFailedError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RebalanceInProgressError,
+    TopicAlreadyExistsError,
+)
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from kindred.errors import UnavailableError
@@ -22,6 +30,13 @@ from kindred.stores.port import LogPosition
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+
+_MAX_REQUEST_BYTES = 16 * 2**20
+"""The broker's own bound is lower, and it says so: a dead letter is larger than the record it is about."""
+
+
+class RecordTooLargeError(Exception):
+    """The broker does not take a record of this size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +66,28 @@ class Broker:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A record to produce."""
+    """A record to produce. Names of headers may repeat."""
 
     key: bytes | None
     value: bytes | None
-    headers: Mapping[str, bytes]
+    headers: Sequence[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as read: `timestamp` in milliseconds since 1970, headers by their last value."""
+    """A record as read: `timestamp` in milliseconds since 1970; headers in order, names may repeat, values be null."""
 
     topic: str
     partition: int
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: Mapping[str, bytes]
+    headers: Sequence[tuple[str, bytes | None]]
     timestamp: int
+
+    def header(self, name: str) -> bytes | None:
+        """The last value of a header; None if there is none."""
+        return dict(self.headers).get(name)
 
 
 class _Thread:
@@ -97,6 +116,7 @@ def prepare_topics(broker: Broker) -> str:
         UnavailableError: The broker cannot be reached or refuses.
     """
     timeout = int(broker.timeout * 1000)
+    _check_reachable(broker)
     try:
         admin = KafkaAdminClient(bootstrap_servers=broker.servers(), bootstrap_timeout_ms=timeout)
         try:
@@ -109,6 +129,15 @@ def prepare_topics(broker: Broker) -> str:
             admin.close()
     except KafkaError as error:
         raise _unreachable(broker) from error
+
+
+def _check_reachable(broker: Broker) -> None:
+    """Fails at once where nobody listens. A client of kafka-python that cannot connect leaves its thread behind."""
+    for server in broker.servers():
+        host, _, port = server.rpartition(":")
+        with suppress(OSError, ValueError), socket.create_connection((host, int(port)), broker.timeout / 2):
+            return
+    raise _unreachable(broker)
 
 
 def _create(admin: Any, topic: Any, timeout: int) -> None:
@@ -133,6 +162,7 @@ class EventProducer:
         self._broker = broker
         self._thread = _Thread("kindred-producer")
         self._connecting: asyncio.Task[tuple[Any, str]] | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
         """Connects now, so that the first call need not wait for it.
@@ -154,13 +184,18 @@ class EventProducer:
             Where each of them is.
 
         Raises:
+            RecordTooLargeError: The broker does not take records of this size.
             UnavailableError: The broker did not acknowledge them all in time.
         """
         try:
             async with asyncio.timeout(timeout):
                 producer, topic_id = await asyncio.shield(self._connect())
                 futures = await self._thread.call(self._send_all, producer, topic, messages)
+                for future in futures:
+                    self._drop_if_failed(producer, future)
                 acknowledged = await asyncio.gather(*map(_wrap, futures))
+        except MessageSizeTooLargeError as error:
+            raise RecordTooLargeError from error
         except (KafkaError, TimeoutError) as error:
             raise UnavailableError("log", f"Kafka at {self._broker.bootstrap} did not acknowledge in time") from error
         return [LogPosition(topic_id, record.partition, record.offset) for record in acknowledged]
@@ -182,6 +217,29 @@ class EventProducer:
             task = self._connecting = asyncio.create_task(self._thread.call(self._open))
         return task
 
+    def _drop_if_failed(self, producer: Any, future: Any) -> None:
+        """Connects anew after a failure: a producer whose sequence is broken fails for ever, see KIP-98 and KIP-360."""
+        loop = asyncio.get_running_loop()
+
+        def dropped(error: Exception) -> None:
+            with suppress(RuntimeError):  # the loop is closed, and this object with it
+                loop.call_soon_threadsafe(self._drop, producer, error)
+
+        future.add_errback(dropped)
+
+    def _drop(self, producer: Any, error: Exception) -> None:
+        task = self._connecting
+        current = task is not None and task.done() and not task.cancelled() and task.exception() is None
+        if (
+            task is not None
+            and current
+            and task.result()[0] is producer
+            and not isinstance(error, MessageSizeTooLargeError)
+        ):
+            log.warning("connecting to the event log anew", error=str(error))
+            self._connecting = None
+            self._closing = asyncio.create_task(self._thread.call(producer.close, 0))
+
     def _open(self) -> tuple[Any, str]:
         topic_id = prepare_topics(self._broker)
         timeout = int(self._broker.timeout * 1000)
@@ -195,15 +253,13 @@ class EventProducer:
             request_timeout_ms=timeout // 2,
             delivery_timeout_ms=timeout,
             max_block_ms=timeout,
+            max_request_size=_MAX_REQUEST_BYTES,
         )
         return producer, topic_id
 
     @staticmethod
     def _send_all(producer: Any, topic: str, messages: Sequence[Message]) -> list[Any]:
-        return [
-            producer.send(topic, message.value, message.key, headers=list(message.headers.items()))
-            for message in messages
-        ]
+        return [producer.send(topic, message.value, message.key, headers=list(message.headers)) for message in messages]
 
 
 async def _wrap(future: Any) -> Any:
@@ -218,7 +274,11 @@ async def _wrap(future: Any) -> Any:
             else:
                 done.set_result(result)
 
-    future.add_both(lambda result: loop.call_soon_threadsafe(resolve, result))
+    def resolved(result: Any) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(resolve, result)
+
+    future.add_both(resolved)
     return await done
 
 
@@ -251,7 +311,11 @@ class EventConsumer:
         Raises:
             UnavailableError: No broker answers.
         """
-        await self._thread.call(self._open)
+        try:
+            await self._thread.call(self._open)
+        except BaseException:
+            self._thread.close()
+            raise
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -325,7 +389,7 @@ class EventConsumer:
                 offset=record.offset,
                 key=record.key,
                 value=record.value,
-                headers=dict(record.headers),
+                headers=tuple(record.headers),
                 timestamp=record.timestamp,
             )
             for records in polled.values()

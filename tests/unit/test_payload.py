@@ -73,7 +73,7 @@ class TestUserPayload:
             "user_id": "ann",
             "attributes": {"age": 31.0},
             "rating_count": 2,
-            "last_rated_at": "2023-11-14T22:13:20.123+00:00",
+            "last_rated_at": "2023-11-14T22:13:20.123Z",
             "revision": 4,
             "source": {"topic_id": "t", "partition": 2, "offset": 99},
         }
@@ -82,7 +82,7 @@ class TestUserPayload:
     def test_times_keep_their_millisecond(self, millisecond: int) -> None:
         """The newest rating's time is exact to the millisecond."""
         profile = merge(EMPTY_PROFILE, [Rated(1, 4.5, 4_102_444_799_000 + millisecond)])
-        expected = f"2099-12-31T23:59:59.{millisecond:03}+00:00"
+        expected = f"2099-12-31T23:59:59.{millisecond:03}Z"
         assert user_payload(StoredUser("7", profile, 1))["last_rated_at"] == expected
 
     def test_columns_are_little_endian(self) -> None:

@@ -38,21 +38,24 @@ def profiles_of(ratings: Ratings, ranks: NDArray[np.uint32], duplicates: Duplica
         ranks: By an item's code its place among all items, ascending by index. Shape (n_items,).
         duplicates: What becomes of repeated pairs of user and item.
     """
-    users, items = ratings["user"], ranks[ratings["item"]]
-    order = _order(users, items)
-    rows = ratings.take(order)  # many times faster than an index: a row is copied at once, not field by field
-    users, items = np.ascontiguousarray(rows["user"]), items[order]
-    first, last = np.ones(order.size, np.bool_), np.ones(order.size, np.bool_)
+    rows, users, items = ratings, np.ascontiguousarray(ratings["user"]), ranks[ratings["item"]]
+    if not _in_order(users, items):  # MovieLens' newer sets are
+        order = _order(users, items)
+        rows = ratings.take(order)  # many times faster than an index: a row is copied at once, not field by field
+        users, items = users[order], items[order]
+    first, last = np.ones(users.size, np.bool_), np.ones(users.size, np.bool_)
     first[1:] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
     last[:-1] = first[1:]
     values = rows["value"]
     if not first.all():
         repeated = np.flatnonzero(~(first & last))  # rare: only these need to be in the order of their times
+        rows = rows.copy()  # they may be the caller's
+        values = rows["value"]
         rows[repeated] = rows[repeated][np.lexsort((rows["time"][repeated], items[repeated], users[repeated]))]
         if duplicates == "mean":
             starts = np.flatnonzero(first)
             sums = np.add.reduceat(values.astype(np.float64), starts)
-            values = (sums / np.diff(starts, append=order.size)).astype(np.float32)
+            values = (sums / np.diff(starts, append=ratings.size)).astype(np.float32)
         else:
             values = values[last]
         rows, users, items = rows.compress(last), users[last], items[last]
@@ -63,8 +66,14 @@ def profiles_of(ratings: Ratings, ranks: NDArray[np.uint32], duplicates: Duplica
         items=items,
         values=np.ascontiguousarray(values),
         times=np.ascontiguousarray(rows["time"]),
-        merged=int(order.size - users.size),
+        merged=int(ratings.size - users.size),
     )
+
+
+def _in_order(users: NDArray[np.uint32], items: NDArray[np.uint32]) -> bool:
+    """Whether ratings are sorted by user and item already."""
+    same = users[1:] == users[:-1]
+    return bool(np.all((users[1:] > users[:-1]) | (same & (items[1:] >= items[:-1]))))
 
 
 def _order(users: NDArray[np.uint32], items: NDArray[np.uint32]) -> NDArray[np.int64]:

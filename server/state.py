@@ -81,4 +81,4 @@ class ServerState:
 def patience(context: Context) -> float:
     """How many seconds a call may wait, so that the answer still reaches the caller before the deadline."""
     remaining = context.time_remaining()
-    return _DEFAULT_PATIENCE if remaining is None else min(remaining * _REPLY_SHARE, _DEFAULT_PATIENCE)
+    return _DEFAULT_PATIENCE if remaining is None else remaining * _REPLY_SHARE

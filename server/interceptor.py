@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.code_pb2 import Code
 from grpc_status import rpc_status
 
-from kindred.errors import FieldViolation, InvalidArgumentError, KindredError
+from kindred.errors import FieldViolation, InvalidArgumentError
 from kindred.telemetry import CALL_SECONDS, CALLS
 from server.errors import status_of
 from server.grpc_types import Context, Handle, MethodHandler
@@ -54,7 +54,7 @@ def _guarded(method: str, handler: MethodHandler) -> Handle:
             response: Message = await handle(_parse(data, deserialize), context)
             answer = response.SerializeToString(deterministic=True)  # maps, too, in one order: the same bytes
             code = "OK"
-        except (KindredError, Exception) as error:  # the top of a call: logged and mapped
+        except Exception as error:  # the top of a call: logged and mapped
             status = status_of(error)
             code = Code.Name(status.code)
             if status.code == Code.INTERNAL:

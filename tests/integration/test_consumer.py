@@ -452,6 +452,34 @@ class TestStop:
             assert ratings_of(stored and stored.profile) == {"50": 4.0}
         await producer.close()
 
+    @pytest.mark.parametrize("batches", [(1, 10), (3, 10, 10), (20,)])
+    async def test_draining_reads_to_the_very_end(
+        self, own_films: Path, kafka: str, user: str, batches: tuple[int, ...]
+    ) -> None:
+        """Draining ends when every record is applied, however many came together, and not much later."""
+        settings = settings_of(own_films, kafka, session_timeout=2, partitions=1)
+        users = [f"{user}-{number}" for number in range(sum(batches))]
+        await asyncio.to_thread(prepare_topics, settings.broker())
+        start = 0
+        for size in batches:
+            own = users[start : start + size]
+            await write_records(kafka, settings.topic, [line(name, "50", 4) for name in own], linger_ms=200)
+            start += size
+        producer = EventProducer(settings.broker())
+        member = EventConsumer(
+            settings.broker(), settings.group, session_timeout=2, max_records=2, fetch_wait=settings.fetch_wait
+        )
+        loop = asyncio.get_running_loop()
+        async with watched_backend(settings) as (backend, store), member:
+            letters = DeadLetters(producer, settings.dead_letter_topic, 10)
+            draining = RatingConsumer(member, backend.decoder, backend.updater, letters, asyncio.Event())
+            begun = loop.time()
+            assert await draining.drain(20) == 0
+            assert loop.time() - begun < 10
+            stored = await store.users([point_id_of(name) for name in users])
+            assert all(stored)
+        await producer.close()
+
     async def test_without_draining_it_stops_at_once(self, own_films: Path, kafka: str, user: str) -> None:
         """A consumer of a log that outlives it stops after the batch under way; the rest is read by the next one."""
         settings = settings_of(own_films, kafka, session_timeout=2, batch_size=1)

@@ -20,9 +20,7 @@ NEVER = 3_600.0
 """Seconds between looks at the store: only an announcement wakes whoever waits."""
 BOUND = 20.0
 
-POSITIONS = st.builds(
-    LogPosition, st.text(st.characters(), max_size=30), st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1)
-)
+POSITIONS = st.builds(LogPosition, st.text(max_size=30), st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1))
 
 
 def token(offset: int, user_id: str = "ann", topic: str = "topic", partition: int = 0) -> FreshnessToken:
@@ -31,7 +29,7 @@ def token(offset: int, user_id: str = "ann", topic: str = "topic", partition: in
 
 
 class TestFreshnessToken:
-    @given(st.text(st.characters(), min_size=1, max_size=256), POSITIONS)
+    @given(st.text(min_size=1, max_size=256), POSITIONS)
     def test_a_token_reads_back(self, user_id: str, position: LogPosition) -> None:
         """Whatever the user and the place, the token stands for them, in characters that fit a header and a URL."""
         text = FreshnessToken(user_id, position).encode()

@@ -197,11 +197,12 @@ class Recommender:
 
     async def _gather(self, queries: Sequence[_Query], found: Sequence[Hits]) -> list[list[DecodedProfile]]:
         """Step 4: the candidates' profiles, cached or read in one call, without the user and users gone meanwhile."""
-        cached = [self._cache.get(hits.point_ids, hits.versions) for hits in found]
+        gathered = [self._cache.get(hits.point_ids, hits.versions) for hits in found]
         missing = {
             point_id: version
-            for hits, profiles in zip(found, cached, strict=True)
-            for point_id, version, profile in zip(hits.point_ids, hits.versions, profiles, strict=True)
+            for hits, profiles in zip(found, gathered, strict=True)
+            if None in profiles
+            for point_id, version, profile in zip(*hits[:2], profiles, strict=True)
             if profile is None
         }
         read: dict[PointId, DecodedProfile] = {}
@@ -210,16 +211,12 @@ class Recommender:
                 if user is not None and user.profile.rating_count:
                     read[point_id] = self._decode(user)
                     self._cache.put(point_id, missing[point_id], read[point_id])
-        gathered = []
-        for query, hits, profiles in zip(queries, found, cached, strict=True):
-            own = None if query.request.user_id is None else point_id_of(query.request.user_id)
-            candidates = (
-                profile or read.get(point_id)
-                for point_id, profile in zip(hits.point_ids, profiles, strict=True)
-                if point_id != own
-            )
-            gathered.append([profile for profile in candidates if profile is not None])
-        return gathered
+        for query, hits, profiles in zip(queries, found, gathered, strict=True):
+            for place in [place for place, profile in enumerate(profiles) if profile is None] if read else ():
+                profiles[place] = read.get(hits.point_ids[place])
+            if query.request.user_id is not None and (own := point_id_of(query.request.user_id)) in hits.point_ids:
+                profiles[hits.point_ids.index(own)] = None
+        return [[profile for profile in profiles if profile is not None] for profiles in gathered]
 
     def _decode(self, user: StoredUser) -> DecodedProfile:
         current = user.profile.current

@@ -19,7 +19,7 @@ NOTHING = 1e-13
 """What is this small against the largest one is what rounding left of terms that cancel out."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DecodedProfile:
     """A user's ratings, ready for scoring.
 

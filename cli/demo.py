@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Stay up after the story, until Ctrl-C.")] = False,
-    data_dir: Annotated[Path, typer.Option(help="Where to load the data set; what is there is replaced.")] = Path(
+    data_dir: Annotated[Path, typer.Option(help="Where to load the data set; an earlier demo's is replaced.")] = Path(
         "data/demo"
     ),
 ) -> None:
@@ -43,11 +43,15 @@ def demo(
 
 def _load(console: "Console", data_dir: Path) -> None:
     from cli.progress import ProgressBars
+    from kindred.errors import StoreLoadedError
+    from kindred.stores.data_dir import DataDir
     from kindred.stores.edge import EdgeBuilder
     from loader.datasets import fetch_dataset
     from loader.load import load
     from loader.readers.movielens import open_movielens
 
+    if DataDir.is_loaded(data_dir) and asyncio.run(_name_of(data_dir)) != "ml-100k":
+        raise StoreLoadedError(str(data_dir))  # somebody's own data are not a demo's to replace
     console.print("Load MovieLens 100K", style="bold")
     with ProgressBars(quiet=False) as progress:
         source = open_movielens(fetch_dataset("ml-100k", progress=progress), "ml-100k")
@@ -59,6 +63,14 @@ def _load(console: "Console", data_dir: Path) -> None:
         style="dim",
         soft_wrap=True,
     )
+
+
+async def _name_of(data_dir: Path) -> str:
+    from kindred.stores.edge import EdgeStore
+
+    store = EdgeStore.open(data_dir)
+    await store.close()
+    return store.metadata.name
 
 
 async def _run(console: "Console", settings: "Settings", *, keep: bool) -> None:

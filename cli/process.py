@@ -27,10 +27,10 @@ def run_process(*, serve: bool, consume: bool, drain: bool = False, **options: A
         options: Settings by name; None leaves a setting as it is.
     """
     from cli.runtime import running
-    from kindred.settings import Settings
+    from kindred.settings import load_settings
     from kindred.telemetry import configure_logging
 
-    settings = Settings(**{name: value for name, value in options.items() if value is not None})
+    settings = load_settings(**options)
     configure_logging(settings.log_level, settings.log_format)
 
     async def run() -> None:
@@ -39,7 +39,7 @@ def run_process(*, serve: bool, consume: bool, drain: bool = False, **options: A
                 typer.echo(f"gRPC   {parts.address}")
             typer.echo(f"Kafka  {settings.kafka}  topic {settings.topic}")
             typer.echo(f"Data   {settings.data_dir}")
-            await parts.until_signal()
+            await parts.until_signal(lambda: typer.echo("ready: ratings are applied as they come"))
             typer.echo("stopping")
 
     asyncio.run(run())

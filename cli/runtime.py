@@ -5,7 +5,7 @@ import ctypes
 import gc
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -34,8 +34,11 @@ class Running:
     joined: asyncio.Event
     consumer: asyncio.Task[None] | None
 
-    async def until_signal(self) -> None:
+    async def until_signal(self, when_joined: Callable[[], None] = lambda: None) -> None:
         """Waits for SIGTERM or Ctrl-C, or for the consumer to fail.
+
+        Args:
+            when_joined: Called once the consumer has partitions to read.
 
         Raises:
             Exception: What the consumer failed with.
@@ -44,10 +47,14 @@ class Running:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([stopping, *([self.consumer] if self.consumer else [])], return_when=asyncio.FIRST_COMPLETED)
-        if not stopping.done():
-            stopping.cancel()
+        stopping, joining = asyncio.create_task(stop.wait()), asyncio.create_task(self.joined.wait())
+        ends = {stopping, *([self.consumer] if self.consumer else [])}
+        await asyncio.wait({joining, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        if joining.done():
+            when_joined()
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for waiting in (stopping, joining):
+            waiting.cancel()
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ is not safe to share between threads: one thread makes all of its calls.
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,6 +19,7 @@ from kafka.admin import NewTopic
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import (
     CommitFailedError,
+    CorruptRecordError,
     KafkaError,
     MessageSizeTooLargeError,
     RebalanceInProgressError,
@@ -30,6 +32,9 @@ from kindred.stores.port import LogPosition
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+
+UNREADABLE = "kindred-unreadable"
+"""Header of a record that could not be read, with the reason; nothing else of it is known but its place."""
 
 _MAX_REQUEST_BYTES = 16 * 2**20
 """The broker's own bound is lower, and it says so: a dead letter is larger than the record it is about."""
@@ -380,6 +385,8 @@ class EventConsumer:
     def _poll(self, timeout: float) -> list[Record]:
         try:
             polled = self._consumer.poll(int(timeout * 1000))
+        except CorruptRecordError as error:
+            return [self._step_over(error)]
         except KafkaError as error:
             raise _unreachable(self._broker) from error
         return [
@@ -395,6 +402,14 @@ class EventConsumer:
             for records in polled.values()
             for record in records
         ]
+
+    def _step_over(self, error: Exception) -> Record:
+        """Goes on behind a record that kafka-python cannot read; what is known of it stands for it."""
+        partition = self._consumer._fetcher._next_partition_records.topic_partition  # noqa: SLF001  # it says nowhere else
+        offset = self._consumer.position(partition)
+        self._consumer.seek(partition, offset + 1)
+        why = (UNREADABLE, str(error).encode())
+        return Record(partition.topic, partition.partition, offset, None, None, (why,), time.time_ns() // 1_000_000)
 
     def _commit(self, offsets: Mapping[int, int]) -> bool:
         mine = {partition.partition for partition in self._consumer.assignment()}
@@ -415,6 +430,10 @@ class EventConsumer:
         try:
             partitions = list(self._consumer.assignment())
             ends = self._consumer.end_offsets(partitions)
-            return {each.partition: ends[each] - self._consumer.position(each) for each in partitions}
+            # Tansu counts the last batch as one record, and what a fetch saw may be older: the larger one is right.
+            return {
+                each.partition: max(ends[each], self._consumer.highwater(each) or 0) - self._consumer.position(each)
+                for each in partitions
+            }
         except KafkaError as error:
             raise _unreachable(self._broker) from error

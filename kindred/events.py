@@ -15,7 +15,7 @@ from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kindred.catalog import Catalog
-from kindred.eventlog import Message, Record
+from kindred.eventlog import UNREADABLE, Message, Record
 from kindred.items import check_attributes, check_id
 from kindred.ratings import AttributesSet, Forgotten, ProfileEvent, Rated, RatingScale, Reaction, Retracted
 from kindred.v1.rating_event_pb2 import RatingEvent
@@ -185,6 +185,8 @@ class EventDecoder:
 
 def _parse(record: Record) -> RatingEvent:
     value = record.value
+    if (why := record.header(UNREADABLE)) is not None:
+        raise EventError("unreadable", f"the record cannot be read: {why.decode(errors='replace')}")
     if not value:
         raise EventError("empty", "the record has no value")
     if len(value) > MAX_EVENT_BYTES:

@@ -60,7 +60,7 @@ class Freshness:
             process are announced and need no look.
     """
 
-    def __init__(self, store: Store, check_interval: float = 0.02) -> None:
+    def __init__(self, store: Store, check_interval: float = 0.5) -> None:
         self._store = store
         self._check_interval = check_interval
         self._waiting: dict[str, set[asyncio.Event]] = {}

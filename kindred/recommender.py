@@ -3,6 +3,7 @@
 Many requests share one engine call. The steps are numbered as in docs/recipes.md.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -173,7 +174,12 @@ class Recommender:
         searching = [query for query in queries if query.k and np.any(query.values)]
         found = await self._gather(searching, await self._search(searching))
         neighbors = dict(zip(map(id, searching), found, strict=True))
-        return [self._compose(query, neighbors.get(id(query), [])) for query in queries]
+        answers = []
+        for query in queries:
+            answers.append(self._compose(query, neighbors.get(id(query), [])))
+            if len(queries) > 1:
+                await asyncio.sleep(0)  # other calls get their turn between the answers of a batch
+        return answers
 
     async def _search(self, queries: Sequence[_Query]) -> list[Hits]:
         """Step 3: candidates for the neighbors, with everyone who may tie with the last one."""

@@ -2,16 +2,19 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from kindred.errors import PreconditionError
 from kindred.eventlog import Broker
 from kindred.recipes import DEFAULT, RECIPES, Recipe
 
+_TOPIC = "^[A-Za-z0-9._-]{1,249}$"
 
-class DefaultRecipeSettings(BaseModel):
+
+class DefaultRecipeSettings(BaseModel, extra="forbid"):
     """The constants of the recipe DEFAULT; docs/recipes.md says what they do. KINDRED_RECIPE__K and so on."""
 
     k: int = Field(default=DEFAULT.k, ge=1, le=1_000)
@@ -31,11 +34,11 @@ class Settings(BaseSettings):
     """The address that the server listens on; 0.0.0.0 for every network."""
     port: int = Field(default=50051, ge=0, le=65_535)
     """The server's port; 0 takes a free one."""
-    kafka: str = "localhost:9092"
+    kafka: str = Field(default="localhost:9092", pattern=r"^[^\s,]+:\d+(\s*,\s*[^\s,]+:\d+)*$")
     """Kafka's bootstrap servers, separated by commas."""
-    topic: str = "kindred.ratings.v1"
+    topic: str = Field(default="kindred.ratings.v1", pattern=_TOPIC)
     """The topic of rating events."""
-    dead_letter_topic: str = "kindred.ratings.v1.dlq"
+    dead_letter_topic: str = Field(default="kindred.ratings.v1.dlq", pattern=_TOPIC)
     """The topic of events that can never be applied."""
     partitions: int = Field(default=6, ge=1, le=10_000)
     """Partitions of a topic that Kindred makes."""
@@ -80,3 +83,22 @@ class Settings(BaseSettings):
     def recipes(self) -> dict[str, Recipe]:
         """The recipes by name, with the constants that are set."""
         return RECIPES | {DEFAULT.name: replace(DEFAULT, **self.recipe.model_dump())}
+
+
+def load_settings(**options: Any) -> Settings:
+    """The settings from the environment, overridden by options.
+
+    Args:
+        options: Settings by name; None leaves one as it is.
+
+    Raises:
+        PreconditionError: A value is out of its range; the message names the variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        wrong = [
+            f"KINDRED_{'__'.join(map(str, each['loc'])).upper()}={each['input']}: {each['msg']}"
+            for each in error.errors(include_url=False)
+        ]
+        raise PreconditionError("SETTINGS", "settings", "; ".join(wrong)) from None

@@ -28,9 +28,15 @@ def configure_logging(level: Literal["debug", "info", "warning", "error"], form:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
-    tail = [structlog.processors.dict_tracebacks] if form == "json" else []
+    # Tracebacks without the values of variables: these may be what a caller sent.
+    tracebacks = structlog.processors.ExceptionRenderer(
+        structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    )
+    tail = [tracebacks] if form == "json" else []
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -54,6 +60,12 @@ def serve_metrics(port: int) -> None:
 
     Args:
         port: The port; 0 for none.
+
+    Raises:
+        OSError: The port is taken.
     """
     if port:
-        start_http_server(port)
+        try:
+            start_http_server(port)
+        except OSError as error:
+            raise OSError(f"cannot serve metrics on port {port}; choose another one with --metrics-port") from error

@@ -27,6 +27,13 @@ from server.state import ServerState
 
 log = structlog.get_logger(__name__)
 
+_OPTIONS = [
+    ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, and told so
+    # A burst waits for its turn: beyond gRPC's own bound of 1,000 calls are CANCELLED, which nobody retries.
+    ("grpc.server.max_pending_requests", 100_000),
+    ("grpc.server.max_pending_requests_hard_limit", 200_000),
+]
+
 SERVICES = tuple(
     module.DESCRIPTOR.services_by_name[name].full_name
     for module, name in (
@@ -50,7 +57,7 @@ class KindredServer:
     def __init__(self, host: str, port: int, producer: EventProducer | None = None, topic: str = "") -> None:
         self._state = ServerState(producer, topic)
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(interceptors=[CallInterceptor()], options=[("grpc.so_reuseport", 0)])
+        self._server = grpc.aio.server(interceptors=[CallInterceptor()], options=_OPTIONS)
         add_RecommendationServiceServicer_to_server(RecommendationService(self._state), self._server)
         add_RatingServiceServicer_to_server(RatingService(self._state), self._server)
         add_CatalogServiceServicer_to_server(CatalogService(self._state), self._server)

@@ -248,6 +248,7 @@ def attributes(**values: Value) -> bytes:
 BAD: dict[str, tuple[str, Record]] = {
     "tombstone": ("empty", record(None)),
     "no bytes": ("empty", record(b"")),
+    "what no client could read": ("unreadable", record(None, {"kindred-unreadable": b"a header is no text"})),
     "too large": ("too_large", record(b"{" + b" " * MAX_EVENT_BYTES + README[1:])),
     "unknown content type": ("content_type", record(README, {"content-type": b"text/plain"})),
     "content type in no text": ("content_type", record(README, {"content-type": b"\xff\xfe"})),

@@ -184,7 +184,7 @@ def _summarize(report: "LoadReport", data_dir: Path) -> None:
         say(f"Skipped {_count(report.bad_rows, 'row')} that cannot be read; {report.bad_rows_report} lists them")
     option = "" if data_dir == DEFAULT_DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
     say(f"Next: kindred up{option}", quietly=True)
-    say("      kindred search toy story", quietly=True)
+    say("      kindred search   (the items that most users like)", quietly=True)
 
 
 def _count(number: int, what: str) -> str:

@@ -140,7 +140,7 @@ def _check_reachable(broker: Broker) -> None:
     """Fails at once where nobody listens. A client of kafka-python that cannot connect leaves its thread behind."""
     for server in broker.servers():
         host, _, port = server.rpartition(":")
-        with suppress(OSError, ValueError), socket.create_connection((host, int(port)), broker.timeout / 2):
+        with suppress(OSError, ValueError), socket.create_connection((host.strip("[]"), int(port)), broker.timeout / 2):
             return
     raise _unreachable(broker)
 
@@ -167,7 +167,7 @@ class EventProducer:
         self._broker = broker
         self._thread = _Thread("kindred-producer")
         self._connecting: asyncio.Task[tuple[Any, str]] | None = None
-        self._closing: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None  # held: the loop itself holds tasks only weakly
 
     async def connect(self) -> None:
         """Connects now, so that the first call need not wait for it.

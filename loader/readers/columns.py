@@ -15,9 +15,6 @@ from loader.readers.rating_rows import RatingRows, text_ratings
 from loader.readers.text import TextFormat, text_rows
 from loader.source import HALF_STARS, RatingPart
 
-RATING_COLUMNS: Mapping[str, str] = {"user": "user", "item": "item", "rating": "rating", "time": "time"}
-ITEM_COLUMNS: Mapping[str, str] = {"id": "id", "title": "title"}
-
 
 @dataclass(frozen=True, slots=True)
 class Table:

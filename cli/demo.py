@@ -77,8 +77,8 @@ async def _run(console: "Console", settings: "Settings", *, keep: bool) -> None:
     import grpc
 
     from cli.demo_story import Story
-    from cli.runtime import running
-    from kindred.eventlog import EventProducer
+    from cli.runtime import running, stop_on_signals
+    from kindred.eventlog.producer import EventProducer
 
     console.print("\nStart broker, consumer and server", style="bold")
     async with running(settings, serve=True, consume=True, drain=True) as parts:
@@ -93,7 +93,7 @@ async def _run(console: "Console", settings: "Settings", *, keep: bool) -> None:
         await producer.close()
         _say_next(console, parts.address, settings, keep=keep)
         if keep:
-            await parts.until_signal()
+            await parts.until(stop_on_signals())
 
 
 def _say_next(console: "Console", address: str, settings: "Settings", *, keep: bool) -> None:

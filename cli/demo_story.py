@@ -10,7 +10,8 @@ from rich.text import Text
 
 from cli.output import ID, TITLE, Column, print_table, title_of
 from cli.recommendation_table import print_recommendations
-from kindred.eventlog import EventProducer, Message
+from kindred.eventlog.broker import Message
+from kindred.eventlog.producer import EventProducer
 from kindred.settings import Settings
 from kindred.v1.catalog_service_pb2 import SearchItemsRequest
 from kindred.v1.catalog_service_pb2_grpc import CatalogServiceStub

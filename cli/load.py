@@ -1,5 +1,6 @@
 """`kindred load`: loads a data set into a new collection."""
 
+import asyncio
 import json
 import shlex
 from dataclasses import asdict
@@ -8,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import misused, say
+from cli.output import complain, misused, say
 from cli.progress import ProgressBars
+from kindred.errors import UnavailableError
 from loader.datasets import DatasetName, Mirror, fetch_dataset
 from loader.options import Duplicates, LoadOptions, TimeUnit, WeightingName
 
 if TYPE_CHECKING:
+    from kindred.settings import Settings
+    from kindred.stores.port import LogPosition
     from loader.load import LoadReport
     from loader.source import DataSource
 
@@ -68,6 +72,18 @@ def load(
     data_dir: Annotated[
         Path, typer.Option(envvar="KINDRED_DATA_DIR", help="The embedded store's folder.", rich_help_panel=_HOW)
     ] = DEFAULT_DATA_DIR,
+    qdrant_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A Qdrant server's gRPC port, http://host:6334, instead (KINDRED_QDRANT_URL).",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    collection: Annotated[
+        str | None,
+        typer.Option(help="The collection's name in Qdrant (KINDRED_COLLECTION).", rich_help_panel=_HOW),
+    ] = None,
     replace: Annotated[
         bool,
         typer.Option(
@@ -81,7 +97,9 @@ def load(
     skip_bad_rows: Annotated[
         bool,
         typer.Option(
-            "--skip-bad-rows", help="List rows that cannot be read in DATA_DIR/bad-rows.txt.", rich_help_panel=_HOW
+            "--skip-bad-rows",
+            help="List rows that cannot be read in DATA_DIR/bad-rows.txt (./bad-rows.txt with Qdrant).",
+            rich_help_panel=_HOW,
         ),
     ] = False,
     weighting: Annotated[
@@ -102,20 +120,25 @@ def load(
       kindred load --dataset ml-100k
       kindred load --path ~/Downloads/ml-32m.zip --replace
       kindred load --ratings plays.csv --columns user=who,item=song,rating=stars,time=at --items songs.csv
+      kindred load --dataset ml-100k --qdrant-url http://qdrant:6334
     """
     if sum(source is not None for source in (dataset, path, ratings)) != 1:
         raise misused("give one of --dataset, --path and --ratings; try: kindred load --dataset ml-100k")
     # Here, not above: other commands start without pandas, pyarrow and the engine.
-    from kindred.stores.edge import EdgeBuilder
+    from kindred.settings import load_settings
+    from kindred.stores.choice import new_builder, where
     from loader.load import load as load_source
     from loader.readers.movielens import open_movielens
 
+    settings = load_settings(data_dir=data_dir, qdrant_url=qdrant_url, collection=collection)
+    embedded = not settings.qdrant_url
     options = LoadOptions(
         duplicates=duplicates,
         weighting=weighting,
         shrinkage=shrinkage,
-        bad_rows_report=data_dir / "bad-rows.txt" if skip_bad_rows else None,
-        spill_folder=data_dir,
+        bad_rows_report=(data_dir if embedded else Path()) / "bad-rows.txt" if skip_bad_rows else None,
+        spill_folder=data_dir if embedded else None,
+        included=() if embedded or not replace else _log_positions(settings),
     )
     with ProgressBars(quiet=as_json) as progress:
         if ratings is not None:
@@ -124,12 +147,13 @@ def load(
             source = open_movielens(fetch_dataset(dataset, mirror=mirror, progress=progress), dataset)
         elif path is not None:
             source = open_movielens(path)
-        with EdgeBuilder(data_dir, replace=replace) as builder:
+        with new_builder(settings, replace=replace) as builder:
             report = load_source(source, builder, options, progress)
     if as_json:
-        say(json.dumps(asdict(report) | {"data_dir": data_dir}, default=str))
+        place = {"data_dir": data_dir} if embedded else {"qdrant_url": qdrant_url, "collection": settings.collection}
+        say(json.dumps(asdict(report) | place, default=str))
     else:
-        _summarize(report, data_dir)
+        _summarize(report, where(settings), _next(settings))
 
 
 def _mapped(
@@ -171,9 +195,34 @@ def _mapping(option: str, text: str, needed: tuple[str, ...], optional: tuple[st
     return mapping
 
 
-def _summarize(report: "LoadReport", data_dir: Path) -> None:
+def _log_positions(settings: "Settings") -> tuple["LogPosition", ...]:
+    """Where the consumers are: what they apply from now on to the collection that is replaced, they apply again."""
+    from kindred.eventlog.reader import LogReader
+
+    async def positions() -> tuple["LogPosition", ...]:
+        async with LogReader(settings.broker(), settings.group, max_records=1) as reader:
+            return await reader.positions()
+
+    try:
+        return asyncio.run(positions())
+    except UnavailableError as error:
+        complain(f"{error}: ratings that are applied while this runs will not be in the new collection (KINDRED_KAFKA)")
+        return ()
+
+
+def _next(settings: "Settings") -> str:
+    """The command that serves what was loaded."""
+    if settings.qdrant_url:
+        name = "" if settings.collection == "kindred" else f" --collection {settings.collection}"
+        return f"kindred serve --qdrant-url {shlex.quote(settings.qdrant_url)}{name}"
+    if settings.data_dir == DEFAULT_DATA_DIR:
+        return "kindred up"
+    return f"kindred up --data-dir {shlex.quote(str(settings.data_dir))}"
+
+
+def _summarize(report: "LoadReport", place: str, following: str) -> None:
     say(
-        f"Loaded {report.name} into {data_dir}: {report.users:,} users, {report.items:,} items, "
+        f"Loaded {report.name} into {place}: {report.users:,} users, {report.items:,} items, "
         f"{report.ratings:,} ratings in {report.seconds:.1f} s ({report.engine_seconds:.1f} s of it in the engine)"
     )
     if report.unknown_item_ratings:
@@ -182,8 +231,7 @@ def _summarize(report: "LoadReport", data_dir: Path) -> None:
         say(f"Merged {_count(report.merged_ratings, 'repeated rating')} of the same item by the same user")
     if report.bad_rows:
         say(f"Skipped {_count(report.bad_rows, 'row')} that cannot be read; {report.bad_rows_report} lists them")
-    option = "" if data_dir == DEFAULT_DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
-    say(f"Next: kindred up{option}", quietly=True)
+    say(f"Next: {following}", quietly=True)
     say("      kindred search   (the items that most users like)", quietly=True)
 
 

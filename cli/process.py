@@ -7,6 +7,11 @@ from typing import Annotated, Any
 import typer
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The embedded store's folder (KINDRED_DATA_DIR).")]
+QdrantUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="A Qdrant server's gRPC port, http://host:6334, instead (KINDRED_QDRANT_URL)."),
+]
+Collection = Annotated[str | None, typer.Option(help="The collection's name in Qdrant (KINDRED_COLLECTION).")]
 Host = Annotated[str | None, typer.Option(help="The address to listen on (KINDRED_HOST); 0.0.0.0 for every network.")]
 Port = Annotated[
     int | None, typer.Option(min=0, max=65535, help="The server's port (KINDRED_PORT); 0 takes a free one.")
@@ -14,6 +19,10 @@ Port = Annotated[
 Kafka = Annotated[str | None, typer.Option(help="Kafka's bootstrap servers (KINDRED_KAFKA).", metavar="HOST:PORT")]
 Metrics = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port of the Prometheus metrics (KINDRED_METRICS_PORT).")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, max=256, help="Processes that share the port (KINDRED_WORKERS); they need a Qdrant server."),
 ]
 
 
@@ -25,21 +34,36 @@ def run_process(*, serve: bool, consume: bool, drain: bool = False, **options: A
         consume: Whether to apply events.
         drain: Whether to apply what the log still holds before stopping.
         options: Settings by name; None leaves a setting as it is.
+
+    Raises:
+        PreconditionError: The settings do not go together, or the store cannot be used as it is.
     """
-    from cli.runtime import running
     from kindred.settings import load_settings
-    from kindred.telemetry import configure_logging
 
     settings = load_settings(**options)
+    if serve and settings.workers > 1:
+        from cli.workers import run_workers
+
+        run_workers(settings)
+        return
+    from cli.runtime import running, stop_on_signals
+    from kindred.following import StoppedError
+    from kindred.stores.choice import where
+    from kindred.telemetry import configure_logging
+
     configure_logging(settings.log_level, settings.log_format)
 
     async def run() -> None:
-        async with running(settings, serve=serve, consume=consume, drain=drain) as parts:
+        stop = stop_on_signals()
+        async with running(settings, serve=serve, consume=consume, drain=drain, stop=stop) as parts:
             if serve:
                 typer.echo(f"gRPC   {parts.address}")
             typer.echo(f"Kafka  {settings.kafka}  topic {settings.topic}")
-            typer.echo(f"Data   {settings.data_dir}")
-            await parts.until_signal(lambda: typer.echo("ready: ratings are applied as they come"))
+            typer.echo(f"Data   {where(settings)}")
+            await parts.until(stop, lambda: typer.echo("ready: ratings are applied as they come"))
             typer.echo("stopping")
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except StoppedError:
+        typer.echo("stopped before the store was open")

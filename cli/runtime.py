@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from consumers.app import consume_events
-from kindred.backend import Backend
-from kindred.eventlog import EventProducer
+from consumers.app import Membership, consume_events
+from kindred.backend import Current
+from kindred.eventlog.producer import EventProducer
+from kindred.following import follow, open_in_time
 from kindred.recount import keep_counts
 from kindred.settings import Settings
 from kindred.telemetry import serve_metrics
@@ -34,19 +35,16 @@ class Running:
     joined: asyncio.Event
     consumer: asyncio.Task[None] | None
 
-    async def until_signal(self, when_joined: Callable[[], None] = lambda: None) -> None:
-        """Waits for SIGTERM or Ctrl-C, or for the consumer to fail.
+    async def until(self, stop: asyncio.Event, when_joined: Callable[[], None] = lambda: None) -> None:
+        """Waits until it is told to stop, or for the consumer to fail.
 
         Args:
+            stop: Tells it to stop.
             when_joined: Called once the consumer has partitions to read.
 
         Raises:
             Exception: What the consumer failed with.
         """
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
         stopping, joining = asyncio.create_task(stop.wait()), asyncio.create_task(self.joined.wait())
         ends = {stopping, *([self.consumer] if self.consumer else [])}
         await asyncio.wait({joining, *ends}, return_when=asyncio.FIRST_COMPLETED)
@@ -57,21 +55,34 @@ class Running:
             waiting.cancel()
 
 
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and Ctrl-C set. As process 1 of a container, one without handlers ignores SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
 @asynccontextmanager
-async def running(settings: Settings, *, serve: bool, consume: bool, drain: bool = False) -> AsyncIterator[Running]:
-    """Runs a server, a consumer or both over one embedded store. Leaving it stops them in order.
+async def running(
+    settings: Settings, *, serve: bool, consume: bool, drain: bool = False, stop: asyncio.Event | None = None
+) -> AsyncIterator[Running]:
+    """Runs a server, a consumer or both over one store. Leaving it stops them in order.
 
     Args:
         settings: The settings.
         serve: Whether to answer calls.
         consume: Whether to apply events.
         drain: Whether to apply what the log still holds before stopping: for a log that does not outlive the process.
+        stop: Ends the waiting for a store that is away.
 
     Yields:
         What runs.
 
     Raises:
         PreconditionError: The store is in use, not loaded or of another form.
+        StoppedError: It was told to stop before its store was open.
         OSError: The server's address is taken.
     """
     _keep_freed_memory()
@@ -80,27 +91,40 @@ async def running(settings: Settings, *, serve: bool, consume: bool, drain: bool
         serve_metrics(settings.metrics_port)
         producer = EventProducer(settings.broker())
         stack.push_async_callback(producer.close)
-        server = KindredServer(settings.host, settings.port, producer, settings.topic)
+        server = KindredServer(
+            settings.host,
+            settings.port,
+            producer,
+            settings.topic,
+            share_port=settings.workers > 1,
+            max_connection_age=settings.max_connection_age,
+        )
         if serve:
             await server.start()
             stack.push_async_callback(server.stop, 0)
-        backend = await Backend.open(settings)
+        current = Current(await open_in_time(settings, stop or asyncio.Event()))
         gc.freeze()  # the catalog is there to stay: the collector need not look at it again and again
-        stack.push_async_callback(backend.store.close)
-        joined = asyncio.Event()
+        stack.push_async_callback(_close, current)
+        membership = Membership()
         task = None
         if consume:
-            stop = asyncio.Event()
-            task = asyncio.create_task(consume_events(settings, backend, producer, joined, stop, drain=drain))
-            stack.push_async_callback(_finish, task, stop)
+            stop_consumer = asyncio.Event()
+            task = asyncio.create_task(
+                consume_events(settings, current, producer, membership, stop_consumer, drain=drain)
+            )
+            stack.push_async_callback(_finish, task, stop_consumer)
             counting = keep_counts(
-                backend.store, backend.catalog, lambda: backend.updater.users_written, settings.recount_interval
+                lambda: (current.backend.store, current.backend.catalog),
+                membership.progress,
+                settings.recount_interval,
             )
             stack.push_async_callback(_cancel, asyncio.create_task(counting))
         if serve:
-            await server.open(backend)
+            await server.open(current)
             stack.push_async_callback(server.stop, settings.drain_grace)
-        yield Running(server.address if serve else "", joined, task)
+        following = asyncio.create_task(follow(current, settings, server.set_ready if serve else None))
+        stack.push_async_callback(_cancel, following)
+        yield Running(server.address if serve else "", membership.joined, task)
 
 
 def _keep_freed_memory() -> None:
@@ -111,6 +135,10 @@ def _keep_freed_memory() -> None:
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
         libc.mallopt(_M_TRIM_THRESHOLD, 256 * 2**20)
+
+
+async def _close(current: Current) -> None:
+    await current.backend.store.close()
 
 
 async def _finish(task: asyncio.Task[None], stop: asyncio.Event) -> None:

@@ -2,14 +2,16 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import structlog
 
 from consumers.dead_letters import DeadLetters
-from consumers.rating_consumer import RatingConsumer
-from kindred.backend import Backend
+from consumers.rating_consumer import RatingConsumer, applied_to
+from kindred.backend import Current
 from kindred.errors import UnavailableError
-from kindred.eventlog import EventConsumer, EventProducer
+from kindred.eventlog.consumer import EventConsumer
+from kindred.eventlog.producer import EventProducer
 from kindred.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -17,11 +19,33 @@ log = structlog.get_logger(__name__)
 _JOIN_AGAIN_SECONDS = 2.0
 
 
+@dataclass(slots=True)
+class Membership:
+    """This process's part in the consumer group.
+
+    Args:
+        joined: Set once the group has given it partitions.
+        member: The member; None while it waits for the broker.
+    """
+
+    joined: asyncio.Event = field(default_factory=asyncio.Event)
+    member: EventConsumer | None = None
+
+    async def progress(self) -> int | None:
+        """How far the log reaches, if counting is this process's turn: it has the first partition, as one process has.
+
+        Raises:
+            UnavailableError: The broker is away.
+        """
+        member = self.member
+        return await member.log_end() if member is not None and 0 in member.partitions else None
+
+
 async def consume_events(
     settings: Settings,
-    backend: Backend,
+    current: Current,
     producer: EventProducer,
-    joined: asyncio.Event,
+    membership: Membership,
     stop: asyncio.Event,
     *,
     drain: bool,
@@ -30,9 +54,9 @@ async def consume_events(
 
     Args:
         settings: The settings.
-        backend: The open store.
+        current: What events are applied to.
         producer: Where dead letters are written to.
-        joined: Set once the group has given it partitions.
+        membership: Is told what part in the group it has.
         stop: Tells it to stop; the batch under way is finished first.
         drain: Whether to apply what the log still holds before stopping: for a log that does not outlive the process.
     """
@@ -44,15 +68,21 @@ async def consume_events(
             session_timeout=settings.session_timeout,
             max_records=settings.batch_size,
             fetch_wait=settings.fetch_wait,
+            instance=settings.group_instance,
+            applied_to=applied_to(current.backend),
         )
         try:
             async with member:
-                consumer = RatingConsumer(member, backend.decoder, backend.updater, letters, joined)
+                membership.member = member
+                consumer = RatingConsumer(member, current, letters, membership.joined)
                 await consumer.run(stop)
                 if drain:
                     await consumer.drain(settings.drain_grace)
         except UnavailableError as error:
             log.warning("waiting for the event log", error=str(error))
+        finally:
+            membership.member = None
+        if not stop.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(_JOIN_AGAIN_SECONDS):
                     await stop.wait()

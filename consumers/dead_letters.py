@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from kindred.eventlog import EventProducer, Message, Record, RecordTooLargeError
+from kindred.eventlog.broker import Message, Record, RecordTooLargeError
+from kindred.eventlog.producer import EventProducer
 from kindred.events import EventError
 
 _KEPT_BYTES = 64 * 1024

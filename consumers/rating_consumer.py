@@ -15,15 +15,23 @@ from typing import TypeVar
 import structlog
 
 from consumers.dead_letters import DeadLetters
+from kindred.backend import Backend, Current
 from kindred.errors import UnavailableError
-from kindred.eventlog import EventConsumer, Record
-from kindred.events import EventDecoder, EventError
+from kindred.eventlog.broker import Record
+from kindred.eventlog.consumer import AppliedTo, EventConsumer
+from kindred.events import UNKNOWN_ITEM, EventError
 from kindred.stores.port import LogPosition
 from kindred.telemetry import BATCH_SECONDS, CONFLICTS, EVENTS, FRESHNESS_SECONDS, LAG
-from kindred.updater import ProfileUpdater, UserEvent
+from kindred.updater import UserEvent
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+
+
+def applied_to(backend: Backend) -> AppliedTo:
+    """What the offsets that are committed say something about."""
+    return AppliedTo(backend.store.generation, backend.store.metadata.included)
+
 
 _POLL_SECONDS = 0.5
 _LAG_INTERVAL = 10.0
@@ -35,23 +43,17 @@ class RatingConsumer:
 
     Args:
         consumer: The member of the group.
-        decoder: Reads records.
-        updater: Applies events.
+        current: What events are applied to; between two batches it may be another one.
         dead_letters: Takes what cannot be decoded.
         joined: Set once the group has given it partitions.
     """
 
     def __init__(
-        self,
-        consumer: EventConsumer,
-        decoder: EventDecoder,
-        updater: ProfileUpdater,
-        dead_letters: DeadLetters,
-        joined: asyncio.Event,
+        self, consumer: EventConsumer, current: Current, dead_letters: DeadLetters, joined: asyncio.Event
     ) -> None:
         self._consumer = consumer
-        self._decoder = decoder
-        self._updater = updater
+        self._current = current
+        self._backend = current.backend
         self._dead_letters = dead_letters
         self._joined = joined
 
@@ -63,10 +65,13 @@ class RatingConsumer:
         """
         looked = 0.0
         while not stop.is_set():
+            if self._current.backend is not self._backend:
+                self._backend = self._current.backend
+                await self._insist(partial(self._consumer.follow, applied_to(self._backend)), stop)
             records = await self._insist(partial(self._consumer.poll, _POLL_SECONDS), stop)
             if records:
                 await self._insist(partial(self.process, records), stop)
-            if not self._joined.is_set() and await self._consumer.assigned():
+            if self._consumer.partitions:
                 self._joined.set()
             if (now := perf_counter()) - looked > _LAG_INTERVAL and self._joined.is_set():
                 looked = now
@@ -84,7 +89,7 @@ class RatingConsumer:
         left = -1
         try:
             async with asyncio.timeout(timeout):
-                while not await self._consumer.assigned():
+                while not self._consumer.partitions:
                     await self.process(await self._consumer.poll(_POLL_SECONDS))
                 while left := sum((await self._consumer.lag()).values()):
                     await self.process(await self._consumer.poll(_POLL_SECONDS))
@@ -102,17 +107,10 @@ class RatingConsumer:
             UnavailableError: The store or the broker is away; nothing was committed.
         """
         start = perf_counter()
-        events: list[UserEvent] = []
-        letters: list[tuple[Record, EventError]] = []
-        for record in records:
-            try:
-                user_id, event = self._decoder.decode(record)
-            except EventError as error:
-                letters.append((record, error))
-                continue
-            position = LogPosition(self._consumer.topic_id, record.partition, record.offset)
-            events.append(UserEvent(user_id, event, position))
-        applied = await self._updater.apply(events)
+        events, letters = self._decode(records)
+        if any(error.reason == UNKNOWN_ITEM for _, error in letters) and await self._backend.follower.look():
+            events, letters = self._decode(records)  # another process has added items meanwhile
+        applied = await self._backend.updater.apply(events)
         await self._dead_letters.write(letters)
         offsets: dict[int, int] = {}
         for record in records:
@@ -122,6 +120,20 @@ class RatingConsumer:
         self._count(records, applied.events, applied.replayed, letters)
         CONFLICTS.inc(applied.conflicts)
         BATCH_SECONDS.observe(perf_counter() - start)
+
+    def _decode(self, records: Sequence[Record]) -> tuple[list[UserEvent], list[tuple[Record, EventError]]]:
+        """The events in records, and the records that hold none."""
+        events: list[UserEvent] = []
+        letters: list[tuple[Record, EventError]] = []
+        for record in records:
+            try:
+                user_id, event = self._backend.decoder.decode(record)
+            except EventError as error:
+                letters.append((record, error))
+                continue
+            position = LogPosition(self._consumer.topic_id, record.partition, record.offset)
+            events.append(UserEvent(user_id, event, position))
+        return events, letters
 
     @staticmethod
     def _count(

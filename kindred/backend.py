@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from typing import Self
 
 from kindred.catalog import Catalog
+from kindred.catalog_follower import CatalogFollower
 from kindred.catalog_writer import CatalogWriter
+from kindred.errors import UnavailableError
 from kindred.events import EventDecoder
 from kindred.freshness import Freshness
 from kindred.profile_cache import ProfileCache
 from kindred.recommender import Recommender
 from kindred.settings import Settings
-from kindred.stores.edge import EdgeStore
+from kindred.stores.choice import open_store
 from kindred.stores.port import Store
 from kindred.updater import ProfileUpdater
 
@@ -23,6 +25,7 @@ class Backend:
         store: Users and items.
         catalog: The items in memory.
         items: Writes items.
+        follower: Sees the items that other processes write.
         recommender: Answers.
         updater: Applies events.
         decoder: Reads events.
@@ -32,35 +35,76 @@ class Backend:
     store: Store
     catalog: Catalog
     items: CatalogWriter
+    follower: CatalogFollower
     recommender: Recommender
     updater: ProfileUpdater
     decoder: EventDecoder
     freshness: Freshness
 
     @classmethod
-    async def open(cls, settings: Settings) -> Self:
-        """Opens the embedded store that the settings name, and loads its catalog.
+    async def open(cls, settings: Settings, freshness: Freshness | None = None) -> Self:
+        """Opens the current collection that the settings name, and loads its catalog.
 
         Args:
             settings: The settings.
+            freshness: Who waits for events, if this collection follows another one; who waits goes on waiting.
 
         Raises:
             PreconditionError: It is in use, not loaded or of another form.
-            UnavailableError: The engine cannot read it.
+            UnavailableError: The engine cannot read it, or the server does not answer.
         """
-        store = EdgeStore.open(settings.data_dir)
+        store = await open_store(settings)
         try:
-            catalog = Catalog(await store.items())
+            return cls.over(store, Catalog(await store.items()), settings, freshness)
         except BaseException:
             await store.close()
             raise
-        freshness = Freshness(store)
+
+    @classmethod
+    def over(cls, store: Store, catalog: Catalog, settings: Settings, freshness: Freshness | None = None) -> Self:
+        """Puts the parts together.
+
+        Args:
+            store: The open store.
+            catalog: Its items.
+            settings: The settings.
+            freshness: As in `open`.
+        """
+        freshness = freshness or Freshness(store)
         return cls(
             store=store,
             catalog=catalog,
             items=CatalogWriter(store, catalog),
+            follower=CatalogFollower(store, catalog),
             recommender=Recommender(store, catalog, settings.recipes(), ProfileCache(settings.cache_bytes)),
             updater=ProfileUpdater(store, freshness.announce),
             decoder=EventDecoder(catalog, store.metadata.scale),
             freshness=freshness,
         )
+
+
+class Current:
+    """The backend over the current collection, whichever that is: a swap puts another one in its place.
+
+    Args:
+        backend: The backend; None while there is none yet.
+    """
+
+    def __init__(self, backend: Backend | None = None) -> None:
+        self._backend = backend
+
+    @property
+    def backend(self) -> Backend:
+        """The backend.
+
+        Raises:
+            UnavailableError: It is still being opened.
+        """
+        if self._backend is None:
+            raise UnavailableError("store", "the server is starting: its store is not open yet")
+        return self._backend
+
+    def adopt(self, backend: Backend) -> None:
+        """Puts a backend in its place; who waits for events waits for them there."""
+        backend.freshness.follow(backend.store)
+        self._backend = backend

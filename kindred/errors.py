@@ -73,24 +73,27 @@ class StoreInUseError(PreconditionError):
 
 
 class StoreNotLoadedError(PreconditionError):
-    """There is no collection yet."""
+    """There is no collection yet.
 
-    def __init__(self, data_dir: str) -> None:
+    Args:
+        where: Where it is missing.
+        options: The options of `kindred load` that load it there.
+    """
+
+    def __init__(self, where: str, options: str) -> None:
         super().__init__(
-            "NOT_LOADED",
-            data_dir,
-            f"{data_dir} holds no collection; load one: kindred load --dataset ml-100k --data-dir {data_dir}",
+            "NOT_LOADED", where, f"{where} holds no collection; load one: kindred load --dataset ml-100k {options}"
         )
 
 
 class StoreLoadedError(PreconditionError):
     """There is a collection already."""
 
-    def __init__(self, data_dir: str) -> None:
+    def __init__(self, where: str) -> None:
         super().__init__(
             "ALREADY_LOADED",
-            data_dir,
-            f"{data_dir} holds a collection already; --replace builds a new one aside and swaps it in",
+            where,
+            f"{where} holds a collection already; --replace builds a new one aside and swaps it in",
         )
 
 

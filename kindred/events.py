@@ -15,7 +15,7 @@ from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kindred.catalog import Catalog
-from kindred.eventlog import UNREADABLE, Message, Record
+from kindred.eventlog.broker import UNREADABLE, Message, Record
 from kindred.items import check_attributes, check_id
 from kindred.ratings import AttributesSet, Forgotten, ProfileEvent, Rated, RatingScale, Reaction, Retracted
 from kindred.v1.rating_event_pb2 import RatingEvent
@@ -29,6 +29,10 @@ FUTURE_TOLERANCE_MS = 5 * 60 * 1000
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 REACTIONS = {ReactionMessage.REACTION_LIKE: Reaction.LIKE, ReactionMessage.REACTION_DISLIKE: Reaction.DISLIKE}
+
+
+UNKNOWN_ITEM = "unknown_item"
+"""The reason of an event about an item that the catalog lacks."""
 
 
 class EventError(Exception):
@@ -167,7 +171,7 @@ class EventDecoder:
             raise EventError("bad_id", f"item_id {violation.description}")
         index = self._catalog.index_of(item_id)
         if index is None:
-            raise EventError("unknown_item", f"the catalog has no item {item_id!r}")
+            raise EventError(UNKNOWN_ITEM, f"the catalog has no item {item_id!r}")
         return index
 
     def _value(self, event: RatingEvent) -> float:

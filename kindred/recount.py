@@ -1,8 +1,7 @@
 """Counts again who rates and likes each item, in the background: the counts may lag, the answers stay fast."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 
 import numpy as np
 import structlog
@@ -10,7 +9,7 @@ import structlog
 from kindred.catalog import Catalog
 from kindred.errors import UnavailableError
 from kindred.popularity import count_ratings
-from kindred.stores.port import Store
+from kindred.stores.port import RatingCounts, Store
 
 log = structlog.get_logger(__name__)
 
@@ -41,42 +40,49 @@ async def recount(store: Store, catalog: Catalog) -> int:
         liked += page_liked
         await asyncio.sleep(0)  # calls go first
     changed = np.flatnonzero((catalog.counts.rated[order] != rated) | (catalog.counts.liked[order] != liked))
-    for start in range(0, changed.size, _PAGE):
-        places = changed[start : start + _PAGE]
+    if changed.size:
         # The store first: what it did not take is still a difference the next time.
-        entries = [
-            replace(catalog.entry(row), rated_count=int(rated[place]), liked_count=int(liked[place]))
-            for row, place in zip(order[places].tolist(), places.tolist(), strict=True)
-            if catalog.listed[row]
-        ]
-        await store.replace_items(entries)
-        catalog.counts.put(order[places], rated[places], liked[places])
-        await asyncio.sleep(0)
+        kept = catalog.listed[order] & (rated > 0)
+        await store.write_counts(
+            RatingCounts(indexes[kept], rated[kept].astype(np.uint32), liked[kept].astype(np.uint32))
+        )
+        catalog.counts.put(order[changed], rated[changed], liked[changed])
     return int(changed.size)
 
 
-async def keep_counts(store: Store, catalog: Catalog, writes: Callable[[], int], interval: float) -> None:
-    """Recounts whenever users have been written, for as long as the task lives.
+async def keep_counts(
+    collection: Callable[[], tuple[Store, Catalog]], progress: Callable[[], Awaitable[int | None]], interval: float
+) -> None:
+    """Recounts whenever events have come, for as long as the task lives.
 
     Args:
-        store: The users and items.
-        catalog: The items in memory.
-        writes: How many users have been written so far.
+        collection: The users and items, and the items in memory.
+        progress: How far the log reaches, any number that grows; None if counting is another process's turn.
         interval: Seconds between counts, at least.
     """
-    counted = writes()
+    counted = await _asked(progress)
     loop = asyncio.get_running_loop()
-    rest = interval
+    rest, settled = interval, True
     while True:
         await asyncio.sleep(rest)
-        if (now := writes()) == counted:
+        now = await _asked(progress)
+        if now is None or (now == counted and settled):
             continue
         start = loop.time()
         try:
-            changed = await recount(store, catalog)
+            changed = await recount(*collection())
         except UnavailableError as error:
             log.warning("could not recount", error=str(error))
             continue
-        counted = now
+        # What the log holds may be applied only later: not before a count finds nothing new is it settled.
+        counted, settled = now, not changed
         rest = max(interval, _REST * (loop.time() - start))
         log.debug("recounted", changed=changed, seconds=round(loop.time() - start, 3))
+
+
+async def _asked(progress: Callable[[], Awaitable[int | None]]) -> int | None:
+    try:
+        return await progress()
+    except UnavailableError as error:
+        log.warning("cannot tell whether to recount", error=str(error))
+        return None

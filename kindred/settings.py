@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kindred.errors import PreconditionError
-from kindred.eventlog import Broker
+from kindred.eventlog.broker import Broker, BrokerSecurity
 from kindred.recipes import DEFAULT, RECIPES, Recipe
 
 _TOPIC = "^[A-Za-z0-9._-]{1,249}$"
@@ -29,13 +29,47 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="KINDRED_", env_nested_delimiter="__", extra="forbid")
 
     data_dir: Path = Path("data")
-    """The embedded store's folder."""
+    """The embedded store's folder; not used with a Qdrant server."""
+    qdrant_url: str = Field(default="", pattern=r"^(https?://[^\s/]+)?$")
+    """A Qdrant server's gRPC port, `http://host:6334` or https; empty for the embedded store."""
+    qdrant_api_key: SecretStr = SecretStr("")
+    """Qdrant's api key."""
+    qdrant_ca: Path | None = None
+    """Certificates (PEM) that an https connection to Qdrant trusts, instead of the system's."""
+    qdrant_timeout: float = Field(default=5.0, gt=0, le=300)
+    """Seconds that a call of Qdrant may take, if its caller does not say less."""
+    qdrant_shards: int | None = Field(default=None, ge=1, le=10_000)
+    """Shards of a collection that Kindred makes; left out, Qdrant's default: one for each node."""
+    qdrant_replicas: int | None = Field(default=None, ge=1, le=100)
+    """Copies of each shard of a collection that Kindred makes; left out, Qdrant's default: one."""
+    qdrant_write_consistency: int | None = Field(default=None, ge=1, le=100)
+    """Copies that must have a write before it counts; left out, Qdrant's default: one."""
+    qdrant_payload_on_disk: bool | None = None
+    """Whether profiles stay on disk; left out, Qdrant's default: on disk."""
+    qdrant_index_on_disk: bool | None = None
+    """Whether posting lists stay on disk; left out, Qdrant's default: in memory."""
+    collection: str = Field(default="kindred", pattern="^[A-Za-z0-9_-]{1,100}$")
+    """The collection's name on a Qdrant server."""
+    swap_interval: float = Field(default=1.0, gt=0, le=60)
+    """Seconds between looks at a Qdrant server for items that changed and for a collection that was swapped in."""
+    swap_grace: float = Field(default=10.0, ge=0, le=3_600)
+    """Seconds for which a replaced collection stays, for processes that have not followed yet."""
     host: str = "127.0.0.1"
     """The address that the server listens on; 0.0.0.0 for every network."""
     port: int = Field(default=50051, ge=0, le=65_535)
     """The server's port; 0 takes a free one."""
     kafka: str = Field(default="localhost:9092", pattern=r"^[^\s,]+:\d+(\s*,\s*[^\s,]+:\d+)*$")
     """Kafka's bootstrap servers, separated by commas."""
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """Kafka's security protocol."""
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How to log in with SASL_PLAINTEXT and SASL_SSL."""
+    kafka_username: str = ""
+    """Who logs in."""
+    kafka_password: SecretStr = SecretStr("")
+    """With what password."""
+    kafka_ca: Path | None = None
+    """Certificates (PEM) that SSL and SASL_SSL trust, instead of the system's."""
     topic: str = Field(default="kindred.ratings.v1", pattern=_TOPIC)
     """The topic of rating events."""
     dead_letter_topic: str = Field(default="kindred.ratings.v1.dlq", pattern=_TOPIC)
@@ -48,6 +82,8 @@ class Settings(BaseSettings):
     """Seconds that a connection to Kafka or an acknowledgement may take."""
     group: str = "kindred"
     """The consumer group."""
+    group_instance: str = Field(default="", pattern="^[A-Za-z0-9._-]{0,249}$")
+    """This consumer's name in the group, kept over restarts: static membership (KIP-345). Empty for none."""
     session_timeout: float = Field(default=45.0, ge=1, le=300)
     """Seconds without a heartbeat after which a consumer's partitions go to others."""
     fetch_wait: float = Field(default=0.5, ge=0.001, le=30)
@@ -58,6 +94,10 @@ class Settings(BaseSettings):
     """Memory for neighbors' decoded profiles, in bytes."""
     recount_interval: float = Field(default=30.0, gt=0)
     """Seconds between counts of who rates and likes each item, if ratings have changed; longer if counting is slow."""
+    workers: int = Field(default=1, ge=1, le=256)
+    """Server processes that share the port; more than one needs a Qdrant server."""
+    max_connection_age: float = Field(default=0.0, ge=0)
+    """Seconds after which clients are asked to connect anew, and so find servers that were added; 0 for never."""
     drain_grace: float = Field(default=10.0, ge=0)
     """Seconds that calls under way get to finish when the server stops."""
     metrics_port: int = Field(default=0, ge=0, le=65_535)
@@ -78,6 +118,13 @@ class Settings(BaseSettings):
             partitions=self.partitions,
             replication=self.replication,
             timeout=self.kafka_timeout,
+            security=BrokerSecurity(
+                protocol=self.kafka_security,
+                mechanism=self.kafka_sasl_mechanism,
+                username=self.kafka_username,
+                password=self.kafka_password.get_secret_value(),
+                ca_file=self.kafka_ca,
+            ),
         )
 
     def recipes(self) -> dict[str, Recipe]:
@@ -97,8 +144,11 @@ def load_settings(**options: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
-        wrong = [
-            f"KINDRED_{'__'.join(map(str, each['loc'])).upper()}={each['input']}: {each['msg']}"
-            for each in error.errors(include_url=False)
-        ]
+        wrong = [_wrong(each["loc"], each["input"], each["msg"]) for each in error.errors(include_url=False)]
         raise PreconditionError("SETTINGS", "settings", "; ".join(wrong)) from None
+
+
+def _wrong(place: tuple[int | str, ...], value: Any, why: str) -> str:
+    name = f"KINDRED_{'__'.join(map(str, place)).upper()}"
+    secret = any(word in name for word in ("KEY", "PASSWORD"))
+    return f"{name}{'' if secret else f'={value}'}: {why}"

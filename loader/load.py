@@ -118,7 +118,9 @@ class _Load:
         users = self._write(items, attributes, weighting)
         self._progress.stage("Optimizing", None)
         created_at = datetime.now(UTC).isoformat(timespec="seconds")
-        self._builder.commit(CollectionMetadata(self._source.name, self._source.scale, weighting, created_at))
+        included = self._options.included
+        metadata = CollectionMetadata(self._source.name, self._source.scale, weighting, created_at, included=included)
+        self._builder.commit(metadata)
         return LoadReport(
             name=self._source.name,
             users=users,

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kindred.stores.port import LogPosition
+
 Duplicates = Literal["latest", "mean"]
 """What becomes of a user's ratings of one item: the latest by (time, then order), or the mean, at the latest time."""
 
@@ -26,6 +28,7 @@ class LoadOptions:
         bad_rows_report: Where to list rows that cannot be read; None: the first one stops the load.
         rows_in_memory: Up to how many ratings are held in memory; more go to files by user.
         spill_folder: Where those files are; None is the system's folder for temporary files.
+        included: Where the log goes on behind what the collection includes; empty if nobody knows.
     """
 
     duplicates: Duplicates = "latest"
@@ -34,3 +37,4 @@ class LoadOptions:
     bad_rows_report: Path | None = None
     rows_in_memory: int = ROWS_IN_MEMORY
     spill_folder: Path | None = None
+    included: tuple[LogPosition, ...] = ()

@@ -12,8 +12,8 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from kindred.backend import Backend
-from kindred.eventlog import EventProducer
+from kindred.backend import Backend, Current
+from kindred.eventlog.producer import EventProducer
 from kindred.settings import Settings
 from kindred.v1 import catalog_service_pb2, rating_service_pb2, recommendation_service_pb2
 from kindred.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer_to_server
@@ -28,7 +28,6 @@ from server.state import ServerState
 log = structlog.get_logger(__name__)
 
 _OPTIONS = [
-    ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, and told so
     # A burst waits for its turn: beyond gRPC's own bound of 1,000 calls are CANCELLED, which nobody retries.
     ("grpc.server.max_pending_requests", 100_000),
     ("grpc.server.max_pending_requests_hard_limit", 200_000),
@@ -52,12 +51,27 @@ class KindredServer:
         port: The port; 0 takes a free one.
         producer: Where ratings are written to; None for a server that only reads.
         topic: The topic of rating events.
+        share_port: Whether other processes of ours listen on the port, too (SO_REUSEPORT).
+        max_connection_age: Seconds after which a connection is given up in favour of a new one; 0 for never.
     """
 
-    def __init__(self, host: str, port: int, producer: EventProducer | None = None, topic: str = "") -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        producer: EventProducer | None = None,
+        topic: str = "",
+        *,
+        share_port: bool = False,
+        max_connection_age: float = 0,
+    ) -> None:
         self._state = ServerState(producer, topic)
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(interceptors=[CallInterceptor()], options=_OPTIONS)
+        # Without it a second server on the port is a mistake, and told so.
+        options = [*_OPTIONS, ("grpc.so_reuseport", int(share_port))]
+        if max_connection_age:
+            options.append(("grpc.max_connection_age_ms", int(max_connection_age * 1000)))
+        self._server = grpc.aio.server(interceptors=[CallInterceptor()], options=options)
         add_RecommendationServiceServicer_to_server(RecommendationService(self._state), self._server)
         add_RatingServiceServicer_to_server(RatingService(self._state), self._server)
         add_CatalogServiceServicer_to_server(CatalogService(self._state), self._server)
@@ -82,14 +96,19 @@ class KindredServer:
         self.address = f"{self.address.rpartition(':')[0]}:{port}"
         await self._server.start()
 
-    async def open(self, backend: Backend) -> None:
+    async def open(self, current: Current) -> None:
         """Begins to answer.
 
         Args:
-            backend: The open backend; closing it is the caller's.
+            current: What to answer from; closing it is the caller's.
         """
-        self._state.opened = backend
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        self._state.current = current
+        await self.set_ready(True)
+
+    async def set_ready(self, ready: bool) -> None:
+        """Tells health checks whether calls can be answered."""
+        status = health_pb2.HealthCheckResponse
+        await self._set_health(status.SERVING if ready else status.NOT_SERVING)
 
     async def stop(self, grace: float) -> None:
         """Takes no more calls, and lets those under way finish.
@@ -125,7 +144,7 @@ def serve_in_background(data_dir: Path) -> Iterator[str]:
         backend = await Backend.open(Settings(data_dir=data_dir))
         server = KindredServer("127.0.0.1", 0)
         await server.start()
-        await server.open(backend)
+        await server.open(Current(backend))
         started.set_result(server.address)
         await asyncio.to_thread(stop.wait)
         await server.stop(grace=1)

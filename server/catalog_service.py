@@ -56,7 +56,9 @@ class CatalogService(CatalogServiceServicer):
         checks = Checks()
         checks.id(request.item_id, "item_id")
         checks.done()
-        catalog = self._state.backend.catalog
+        backend = self._state.backend
+        await backend.follower.look_for([request.item_id])
+        catalog = backend.catalog
         row = catalog.row_of(request.item_id)
         if row is None:
             raise ItemNotFoundError(request.item_id)
@@ -73,7 +75,9 @@ class CatalogService(CatalogServiceServicer):
         checks.ids(request.item_ids, "item_ids", MAX_ITEMS)
         checks.known(request.item_view, item_pb2.ItemView, "item_view")
         checks.done()
-        catalog = self._state.backend.catalog
+        backend = self._state.backend
+        await backend.follower.look_for(request.item_ids)
+        catalog = backend.catalog
         rows = [catalog.row_of(item_id) for item_id in request.item_ids]
         return pb.BatchGetItemsResponse(
             items=item_messages(catalog, [row for row in rows if row is not None], request.item_view),

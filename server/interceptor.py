@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.code_pb2 import Code
 from grpc_status import rpc_status
 
+from kindred.deadline import deadline_in
 from kindred.errors import FieldViolation, InvalidArgumentError
 from kindred.telemetry import CALL_SECONDS, CALLS
 from server.errors import status_of
@@ -51,7 +52,8 @@ def _guarded(method: str, handler: MethodHandler) -> Handle:
         start = perf_counter()
         code = "CANCELLED"
         try:
-            response: Message = await handle(_parse(data, deserialize), context)
+            with deadline_in(context.time_remaining()):
+                response: Message = await handle(_parse(data, deserialize), context)
             answer = response.SerializeToString(deterministic=True)  # maps, too, in one order: the same bytes
             code = "OK"
         except Exception as error:  # the top of a call: logged and mapped

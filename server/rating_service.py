@@ -8,7 +8,7 @@ import numpy as np
 from kindred.errors import FieldViolation, FreshnessError, InvalidArgumentError, OutOfTimeError
 from kindred.events import attributes_of, check_time, now_ms, time_of
 from kindred.items import check_attributes
-from kindred.ratings import EMPTY_PROFILE, Reaction, UserProfile
+from kindred.ratings import EMPTY_PROFILE, Reaction
 from kindred.stores.port import point_id_of
 from kindred.v1 import item_pb2
 from kindred.v1 import rating_event_pb2 as events
@@ -42,6 +42,7 @@ class RatingService(RatingServiceServicer):
         now = now_ms()
         recorded = []
         if checks.count(request.ratings, "ratings", MAX_RATINGS):
+            await self._state.backend.follower.look_for(rating.item_id for rating in request.ratings)
             recorded = [
                 self._event(request.user_id, rating, f"ratings[{place}]", now, checks)
                 for place, rating in enumerate(request.ratings)
@@ -58,6 +59,7 @@ class RatingService(RatingServiceServicer):
         now = timestamp(now_ms())
         items = []
         if checks.count(request.item_ids, "item_ids", MAX_RATINGS):
+            await self._state.backend.follower.look_for(request.item_ids)
             items = [
                 self._item(item_id, f"item_ids[{place}]", checks) for place, item_id in enumerate(request.item_ids)
             ]
@@ -77,9 +79,10 @@ class RatingService(RatingServiceServicer):
         size = checks.bounded(request, "page_size", MAX_PAGE, DEFAULT_PAGE)
         checks.done()
         after = _read_page_token(request.page_token)
-        backend = self._state.backend
         await self._state.be_fresh(request.at_least_as_fresh, patience(context))
-        profile = await self._profile(request.user_id)
+        backend = self._state.backend
+        [user] = await backend.store.users([point_id_of(request.user_id)])
+        profile = EMPTY_PROFILE if user is None else user.profile
         catalog = backend.catalog
         current = profile.current
         rows = catalog.rows_of(profile.items[current]).tolist()
@@ -140,10 +143,6 @@ class RatingService(RatingServiceServicer):
         )
         token = await self._state.record([event], patience(context))
         return pb.SetUserAttributesResponse(freshness_token=token.encode())
-
-    async def _profile(self, user_id: str) -> UserProfile:
-        [user] = await self._state.backend.store.users([point_id_of(user_id)])
-        return EMPTY_PROFILE if user is None else user.profile
 
     def _event(self, user_id: str, rating: pb.NewRating, field: str, now: int, checks: Checks) -> events.RatingEvent:
         item_id = self._item(rating.item_id, f"{field}.item_id", checks)

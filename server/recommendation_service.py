@@ -35,8 +35,9 @@ class RecommendationService(RecommendationServiceServicer):
     async def Recommend(self, request: pb.RecommendRequest, context: Context) -> pb.RecommendResponse:
         """Recommends items."""
         checked = _read(request)
-        backend = self._state.backend
         await self._state.be_fresh(request.at_least_as_fresh, patience(context))
+        backend = self._state.backend
+        await backend.follower.look_for(rating.item_id for rating in checked.ratings)
         answer = await backend.recommender.recommend(checked)
         return recommend_response(answer, backend.catalog, request.item_view)
 
@@ -45,16 +46,16 @@ class RecommendationService(RecommendationServiceServicer):
         checks = Checks()
         checks.count(request.requests, "requests", MAX_BATCH)
         checks.done()
-        backend = self._state.backend
         read = [_read_or_error(each) for each in request.requests]
         waits = {each.at_least_as_fresh for each in request.requests if each.at_least_as_fresh}
         reached = dict(
             zip(waits, await asyncio.gather(*(self._fresh(token, patience(context)) for token in waits)), strict=True)
         )
         read = [reached.get(each.at_least_as_fresh) or one for each, one in zip(request.requests, read, strict=True)]
-        answers = iter(
-            await backend.recommender.recommend_many([one for one in read if isinstance(one, RecommendationRequest)])
-        )
+        backend = self._state.backend
+        right = [one for one in read if isinstance(one, RecommendationRequest)]
+        await backend.follower.look_for(rating.item_id for one in right for rating in one.ratings)
+        answers = iter(await backend.recommender.recommend_many(right))
         response = pb.BatchRecommendResponse()
         for each, one in zip(request.requests, read, strict=True):
             answer = one if isinstance(one, KindredError) else next(answers)

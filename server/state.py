@@ -1,11 +1,11 @@
 """What the services work with: nothing while the store is being opened, then the backend and the event log."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from kindred.backend import Backend
+from kindred.backend import Backend, Current
 from kindred.errors import UnavailableError
-from kindred.eventlog import EventProducer
+from kindred.eventlog.producer import EventProducer
 from kindred.events import to_message
 from kindred.freshness import FreshnessToken
 from kindred.stores.port import StoredUser
@@ -25,12 +25,12 @@ class ServerState:
     Args:
         producer: Where ratings are written to; None if this server has no event log.
         topic: The topic.
-        opened: The backend, once the store is open.
+        current: What calls are answered from, once the store is open.
     """
 
     producer: EventProducer | None = None
     topic: str = ""
-    opened: Backend | None = None
+    current: Current = field(default_factory=Current)
 
     @property
     def backend(self) -> Backend:
@@ -39,9 +39,7 @@ class ServerState:
         Raises:
             UnavailableError: It is still being opened.
         """
-        if self.opened is None:
-            raise UnavailableError("store", "the server is starting: its store is not open yet")
-        return self.opened
+        return self.current.backend
 
     async def record(self, events: Sequence[RatingEvent], timeout: float) -> FreshnessToken:
         """Writes events of one user to the log, in order.

@@ -74,7 +74,7 @@ class DataDir:
         try:
             name = json.loads((self.path / _CURRENT).read_text())["generation"]
         except FileNotFoundError:
-            raise StoreNotLoadedError(str(self.path)) from None
+            raise StoreNotLoadedError(str(self.path), f"--data-dir {self.path}") from None
         except (ValueError, KeyError, TypeError) as error:
             raise SchemaError(str(self.path), f"{self.path / _CURRENT} is damaged ({error}); {LOAD_AGAIN}") from error
         if not isinstance(name, str) or not _NAME.fullmatch(name):  # it becomes a path

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import Any, NamedTuple, Self, TypeVar, cast
 
 import qdrant_edge as qe
@@ -18,8 +18,27 @@ import qdrant_edge as qe
 from kindred.errors import SchemaError, StoreLoadedError, StoreNotLoadedError, UnavailableError
 from kindred.items import CatalogEntry
 from kindred.stores.data_dir import LOAD_AGAIN, DataDir, write_json
-from kindred.stores.payload import item_payload, read_item, read_user, user_payload
-from kindred.stores.port import CollectionMetadata, Hits, PointId, StoredUser, UserWrite, point_id_of
+from kindred.stores.payload import (
+    FIRST_COUNTS_POINT,
+    counts_of,
+    counts_payloads,
+    item_payload,
+    read_counts,
+    read_item,
+    read_user,
+    user_payload,
+    with_counts,
+)
+from kindred.stores.port import (
+    ChangedItem,
+    CollectionMetadata,
+    Hits,
+    PointId,
+    RatingCounts,
+    StoredUser,
+    UserWrite,
+    point_id_of,
+)
 from kindred.weighting import SparseVector
 
 VECTOR = "ratings"
@@ -77,8 +96,12 @@ def _user_parts(write: UserWrite) -> _PointParts:
     return _PointParts(point_id_of(write.user.user_id), indices.tolist(), values.tolist(), user_payload(write.user))
 
 
-def _item_parts(entry: CatalogEntry) -> _PointParts:
-    return _PointParts(entry.index, [], [], item_payload(entry))
+def _item_parts(entry: CatalogEntry, changed_at: int | None = None) -> _PointParts:
+    return _PointParts(entry.index, [], [], item_payload(entry.item, changed_at))
+
+
+def _counts_points(counts: RatingCounts) -> list[qe.Point]:
+    return [_PointParts(point_id, [], [], payload).point() for point_id, payload in counts_payloads(counts)]
 
 
 def _read_metadata(path: Path) -> CollectionMetadata:
@@ -92,10 +115,18 @@ def _read_metadata(path: Path) -> CollectionMetadata:
 class EdgeStore:
     """The store of one process over one data directory. See `kindred.stores.port.Store`."""
 
+    shared = False
+
     def __init__(
-        self, data_dir: DataDir, users: qe.EdgeShard, items: qe.EdgeShard, metadata: CollectionMetadata
+        self,
+        data_dir: DataDir,
+        users: qe.EdgeShard,
+        items: qe.EdgeShard,
+        metadata: CollectionMetadata,
+        generation: str,
     ) -> None:
         self.metadata = metadata
+        self.generation = generation
         self._data_dir = data_dir
         self._users = users
         self._items = items
@@ -115,7 +146,7 @@ class EdgeStore:
             UnavailableError: The engine cannot read it.
         """
         if not DataDir.is_loaded(path):  # opening must not make a folder where somebody mistyped a name
-            raise StoreNotLoadedError(str(path))
+            raise StoreNotLoadedError(str(path), f"--data-dir {path}")
         data_dir = DataDir(path)
         try:
             generation = data_dir.current()
@@ -126,7 +157,11 @@ class EdgeStore:
         except BaseException:
             data_dir.close()
             raise
-        return cls(data_dir, users, items, metadata)
+        return cls(data_dir, users, items, metadata, generation.name)
+
+    async def is_current(self) -> bool:
+        """See `Store.is_current`: nobody else can swap while this process has the folder."""
+        return True
 
     async def search(self, queries: Sequence[SparseVector], limit: int) -> list[Hits]:
         """See `Store.search`."""
@@ -172,11 +207,21 @@ class EdgeStore:
 
     async def items(self) -> list[CatalogEntry]:
         """See `Store.items`."""
-        return [read_item(int(index), payload) for page in _pages(self._items, 2_000) for index, payload in page]
+        return list(
+            with_counts(((index, read_item(payload)) for index, payload in self._item_payloads()), self._counts())
+        )
+
+    async def changed_items(self, since: int) -> list[ChangedItem]:
+        """See `Store.changed_items`."""
+        return [
+            ChangedItem(index, read_item(payload), payload["changed_at"])
+            for index, payload in self._item_payloads()
+            if payload.get("changed_at", -1) >= since
+        ]
 
     async def insert_items(self, entries: Sequence[CatalogEntry]) -> list[bool]:
         """See `Store.insert_items`."""
-        points = [_item_parts(entry).point() for entry in entries]
+        points = [_item_parts(entry, time_ns() // 1_000_000).point() for entry in entries]
         insert = qe.UpdateOperation.upsert_points(points, update_mode=qe.UpdateMode.InsertOnly)
         _engine(lambda: self._items.update(insert))
         held = {
@@ -187,7 +232,16 @@ class EdgeStore:
 
     async def replace_items(self, entries: Sequence[CatalogEntry]) -> None:
         """See `Store.replace_items`."""
-        points = [_item_parts(entry).point() for entry in entries]
+        points = [_item_parts(entry, time_ns() // 1_000_000).point() for entry in entries]
+        _engine(lambda: self._items.update(qe.UpdateOperation.upsert_points(points)))
+
+    async def counts(self) -> RatingCounts:
+        """See `Store.counts`."""
+        return self._counts()
+
+    async def write_counts(self, counts: RatingCounts) -> None:
+        """See `Store.write_counts`."""
+        points = _counts_points(counts)
         _engine(lambda: self._items.update(qe.UpdateOperation.upsert_points(points)))
 
     async def close(self) -> None:
@@ -198,6 +252,18 @@ class EdgeStore:
                 stack.callback(self._data_dir.close)
                 for shard in (self._users, self._items):
                     stack.callback(_engine, shard.close)
+
+    def _item_payloads(self) -> Iterator[tuple[int, Payload]]:
+        for page in _pages(self._items, 2_000):
+            for point_id, payload in page:
+                if (index := int(point_id)) < FIRST_COUNTS_POINT:
+                    yield index, payload
+
+    def _counts(self) -> RatingCounts:
+        [*first] = self._read(self._items, [FIRST_COUNTS_POINT], payload=True)
+        points = first[0][1]["points"] if first else 0
+        ids = [FIRST_COUNTS_POINT + place for place in range(points)]
+        return read_counts(payload for _, payload in sorted(self._read(self._items, ids, payload=True)))
 
     @staticmethod
     def _read(
@@ -227,6 +293,7 @@ class EdgeBuilder:
         self._generation = self._data_dir.new_generation()
         self._committed = False
         self._engine_seconds = 0.0
+        self._counted: list[CatalogEntry] = []
         try:
             self._users, self._items = (
                 _engine(partial(qe.EdgeShard.create, str(self._generation / part), _config())) for part in _PARTS
@@ -250,6 +317,8 @@ class EdgeBuilder:
 
     def add_items(self, entries: Iterable[CatalogEntry]) -> None:
         """See `CollectionBuilder.add_items`."""
+        entries = list(entries)
+        self._counted += [entry for entry in entries if entry.rated_count]
         self._upsert(self._items, [_item_parts(entry) for entry in entries])
 
     def add_users(self, users: Iterable[UserWrite]) -> None:
@@ -259,6 +328,8 @@ class EdgeBuilder:
     def commit(self, metadata: CollectionMetadata) -> None:
         """See `CollectionBuilder.commit`."""
         start = perf_counter()
+        points = _counts_points(counts_of(self._counted))
+        _engine(lambda: self._items.update(qe.UpdateOperation.upsert_points(points)))
         for shard in (self._items, self._users):
             _engine(shard.optimize)
             _engine(shard.flush)

@@ -2,7 +2,7 @@
 
 import sys
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 
 from kindred.items import CatalogEntry, Item
 from kindred.ratings import UserProfile
-from kindred.stores.port import LogPosition, PointId, Removal, StoredUser
+from kindred.stores.port import LogPosition, PointId, RatingCounts, Removal, StoredUser
 from kindred.v1.stored_profile_pb2 import StoredProfile
+
+FIRST_COUNTS_POINT = 2**32
+"""The counts stand among the items, behind the highest index: a point for so many items each."""
+_COUNTS_PER_POINT = 65_536
 
 
 def user_payload(user: StoredUser) -> dict[str, Any]:
@@ -61,15 +65,16 @@ def read_user(point_id: PointId, payload: Mapping[str, Any]) -> StoredUser:
     )
 
 
-def item_payload(entry: CatalogEntry) -> dict[str, Any]:
-    """The payload of an item's point."""
-    item = entry.item
-    payload: dict[str, Any] = {
-        "item_id": item.item_id,
-        "title": item.title,
-        "rated_count": entry.rated_count,
-        "liked_count": entry.liked_count,
-    }
+def item_payload(item: Item, changed_at: int | None = None) -> dict[str, Any]:
+    """The payload of an item's point.
+
+    Args:
+        item: The item.
+        changed_at: When it is written, in milliseconds since 1970; None in a load.
+    """
+    payload: dict[str, Any] = {"item_id": item.item_id, "title": item.title}
+    if changed_at is not None:
+        payload["changed_at"] = changed_at
     if item.year is not None:
         payload["year"] = item.year
     for name in ("genres", "tags"):
@@ -81,9 +86,9 @@ def item_payload(entry: CatalogEntry) -> dict[str, Any]:
     return payload
 
 
-def read_item(index: int, payload: Mapping[str, Any]) -> CatalogEntry:
+def read_item(payload: Mapping[str, Any]) -> Item:
     """The item in a payload that `item_payload` made."""
-    item = Item(
+    return Item(
         item_id=payload["item_id"],
         title=payload["title"],
         year=payload.get("year"),
@@ -92,7 +97,41 @@ def read_item(index: int, payload: Mapping[str, Any]) -> CatalogEntry:
         external_ids=payload.get("external_ids", {}),
         attributes=payload.get("attributes", {}),
     )
-    return CatalogEntry(index, item, payload["rated_count"], payload["liked_count"])
+
+
+def counts_payloads(counts: RatingCounts) -> list[tuple[int, dict[str, Any]]]:
+    """The points that hold the counts: their ids and payloads, one point at least.
+
+    The first says how many points there are, so that those of an earlier, larger catalog are not read.
+    """
+    starts = range(0, max(counts.indexes.size, 1), _COUNTS_PER_POINT)
+    points: list[tuple[int, dict[str, Any]]] = []
+    for place, start in enumerate(starts):
+        columns = (column[start : start + _COUNTS_PER_POINT].astype(np.uint32) for column in counts)
+        packed = b"".join(_little_endian(column) for column in columns)
+        points.append((FIRST_COUNTS_POINT + place, {"counts": b2a_base64(packed, newline=False).decode("ascii")}))
+    points[0][1]["points"] = len(points)
+    return points
+
+
+def read_counts(payloads: Iterable[Mapping[str, Any]]) -> RatingCounts:
+    """The counts in payloads that `counts_payloads` made, in their order."""
+    columns = [np.frombuffer(a2b_base64(payload["counts"]), "<u4").reshape(3, -1) for payload in payloads]
+    return RatingCounts(*(np.concatenate(columns, axis=1) if columns else np.empty((3, 0), np.uint32)))
+
+
+def with_counts(items: Iterable[tuple[int, Item]], counts: RatingCounts) -> Iterator[CatalogEntry]:
+    """Items by index, with what the counts say of them."""
+    rated = dict(zip(counts.indexes.tolist(), counts.rated.tolist(), strict=True))
+    liked = dict(zip(counts.indexes.tolist(), counts.liked.tolist(), strict=True))
+    for index, item in items:
+        yield CatalogEntry(index, item, rated.get(index, 0), liked.get(index, 0))
+
+
+def counts_of(entries: Iterable[CatalogEntry]) -> RatingCounts:
+    """The counts that stand in entries; items without any are left out."""
+    rows = sorted((each.index, each.rated_count, each.liked_count) for each in entries if each.rated_count)
+    return RatingCounts(*np.array(rows, np.uint32).reshape(-1, 3).T)
 
 
 def _encode_profile(profile: UserProfile) -> bytes:

@@ -1,12 +1,15 @@
-"""The port: what the heart needs of a store. edge.py and (later) others adapt it."""
+"""The port: what the heart needs of a store. edge.py adapts the embedded engine, qdrant/ a Qdrant server."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 from uuid import UUID, uuid5
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kindred.errors import SchemaError
-from kindred.items import CatalogEntry
+from kindred.items import CatalogEntry, Item
 from kindred.ratings import RatingScale, UserProfile
 from kindred.weighting import SparseVector, Weighting, make_weighting
 
@@ -82,6 +85,29 @@ class Hits(NamedTuple):
     scores: list[float]
 
 
+class RatingCounts(NamedTuple):
+    """How many users rate and like each item, as columns.
+
+    Args:
+        indexes: The items' indexes, ascending. Shape (n,), uint32.
+        rated: How many users have rated each. Shape (n,), uint32.
+        liked: How many of them like it. Shape (n,), uint32.
+    """
+
+    indexes: NDArray[np.uint32]
+    rated: NDArray[np.uint32]
+    liked: NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedItem:
+    """An item by its index, and when it was last written, in milliseconds since 1970 by the writer's clock."""
+
+    index: int
+    item: Item
+    changed_at: int
+
+
 @dataclass(frozen=True, slots=True)
 class CollectionMetadata:
     """What a collection is and how it was written.
@@ -92,6 +118,8 @@ class CollectionMetadata:
         weighting: What its vectors were made with.
         created_at: When it was loaded, ISO 8601.
         schema_version: The form of its payloads.
+        included: By partition where the log goes on: every event before these places is in the collection since it
+            became the current one. Empty if nobody knows.
     """
 
     name: str
@@ -99,6 +127,7 @@ class CollectionMetadata:
     weighting: Weighting
     created_at: str
     schema_version: int = SCHEMA_VERSION
+    included: tuple[LogPosition, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -108,6 +137,10 @@ class CollectionMetadata:
             "scale": {"minimum": self.scale.minimum, "maximum": self.scale.maximum},
             "weighting": {"name": self.weighting.name, "parameters": dict(self.weighting.parameters())},
             "created_at": self.created_at,
+            "included": [
+                {"topic_id": each.topic_id, "partition": each.partition, "offset": each.offset}
+                for each in self.included
+            ],
         }
 
     @classmethod
@@ -131,7 +164,8 @@ class CollectionMetadata:
         try:
             scale = RatingScale(**data["scale"])
             weighting = make_weighting(data["weighting"]["name"], scale, data["weighting"]["parameters"])
-            return cls(data["name"], scale, weighting, data["created_at"])
+            included = tuple(LogPosition(**each) for each in data.get("included", ()))
+            return cls(data["name"], scale, weighting, data["created_at"], included=included)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             message = f"the metadata of {where} is damaged ({error}); load it again: kindred load … --replace"
             raise SchemaError(where, message) from error
@@ -144,6 +178,13 @@ class Store(Protocol):
     """
 
     metadata: CollectionMetadata
+    generation: str
+    """The name of this collection among those that were, are and will be the current one."""
+    shared: bool
+    """Whether other processes read and write it, too."""
+
+    async def is_current(self) -> bool:
+        """Whether this is still the current collection: another may have been swapped in."""
 
     async def search(self, queries: Sequence[SparseVector], limit: int) -> list[Hits]:
         """Finds the users with the highest dot products, best first, for each query.
@@ -173,17 +214,30 @@ class Store(Protocol):
         """Reads all users, a page at a time. Users written meanwhile may or may not be as they were."""
 
     async def items(self) -> list[CatalogEntry]:
-        """Reads the whole catalog."""
+        """Reads the whole catalog, with the counts."""
+
+    async def changed_items(self, since: int) -> list[ChangedItem]:
+        """Reads the items that were inserted or replaced lately; a load does not count.
+
+        Args:
+            since: From this time on, in milliseconds since 1970 by the writers' clocks.
+        """
 
     async def insert_items(self, entries: Sequence[CatalogEntry]) -> list[bool]:
-        """Adds items whose index is free; compare and swap on the index.
+        """Adds items whose index is free, without counts; compare and swap on the index.
 
         Returns:
             For each whether its index now holds this item.
         """
 
     async def replace_items(self, entries: Sequence[CatalogEntry]) -> None:
-        """Writes items, counts included, whether or not they are there."""
+        """Writes items, whether or not they are there; their counts stay as they are."""
+
+    async def counts(self) -> RatingCounts:
+        """Reads how many users rate and like each item, when they were last counted; items without any are left out."""
+
+    async def write_counts(self, counts: RatingCounts) -> None:
+        """Replaces the counts of all items."""
 
     async def close(self) -> None:
         """Flushes and closes. Idempotent."""

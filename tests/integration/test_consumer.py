@@ -12,12 +12,15 @@ import pytest
 import pytest_asyncio
 
 from cli.local_broker import LOCAL_SETTINGS
-from consumers.app import consume_events
+from consumers.app import Membership, consume_events
 from consumers.dead_letters import DeadLetters
 from consumers.rating_consumer import RatingConsumer
-from kindred.backend import Backend
+from kindred.backend import Backend, Current
 from kindred.errors import UnavailableError
-from kindred.eventlog import EventConsumer, EventProducer, Record, prepare_topics
+from kindred.eventlog.broker import Record
+from kindred.eventlog.client import prepare_topics
+from kindred.eventlog.consumer import EventConsumer
+from kindred.eventlog.producer import EventProducer
 from kindred.events import MAX_EVENT_BYTES, now_ms, to_message
 from kindred.ratings import UserProfile
 from kindred.settings import Settings
@@ -105,12 +108,13 @@ async def until(look: Callable[[], object], wanted: object, task: asyncio.Task[N
 async def consuming(settings: Settings, *, drain: bool = False) -> AsyncIterator[Consuming]:
     """Runs a consumer over a watched store, joined; leaving it stops it as a signal does."""
     producer = EventProducer(settings.broker())
-    joined, stop = asyncio.Event(), asyncio.Event()
+    membership, stop = Membership(), asyncio.Event()
     async with watched_backend(settings) as (backend, store):
-        task = asyncio.create_task(consume_events(settings, backend, producer, joined, stop, drain=drain))
+        current = Current(backend)
+        task = asyncio.create_task(consume_events(settings, current, producer, membership, stop, drain=drain))
         try:
             async with asyncio.timeout(BOUND):
-                await joined.wait()
+                await membership.joined.wait()
             yield Consuming(settings, backend, store, task)
         finally:
             stop.set()
@@ -378,7 +382,7 @@ class TestCommit:
                 _CrashingProducer() if fails == "dead letters" else producer, settings.dead_letter_topic, 10
             )
             async with member:
-                loop = RatingConsumer(crashing, backend.decoder, backend.updater, letters, asyncio.Event())
+                loop = RatingConsumer(crashing, Current(backend), letters, asyncio.Event())
                 with pytest.raises(_CrashError):
                     await loop.run(asyncio.Event())
             [stored] = await store.users([point_id_of(user)])
@@ -443,10 +447,10 @@ class TestStop:
         await asyncio.to_thread(prepare_topics, settings.broker())
         await write_records(kafka, settings.topic, [line(user, "50", 4)])
         producer = EventProducer(settings.broker())
-        joined, stop = asyncio.Event(), asyncio.Event()
+        membership, stop = Membership(), asyncio.Event()
         async with watched_backend(settings) as (backend, store):
             stop_soon = asyncio.get_running_loop().call_later(0.3, stop.set)
-            await consume_events(settings, backend, producer, joined, stop, drain=True)
+            await consume_events(settings, Current(backend), producer, membership, stop, drain=True)
             stop_soon.cancel()
             [stored] = await store.users([point_id_of(user)])
             assert ratings_of(stored and stored.profile) == {"50": 4.0}
@@ -472,7 +476,7 @@ class TestStop:
         loop = asyncio.get_running_loop()
         async with watched_backend(settings) as (backend, store), member:
             letters = DeadLetters(producer, settings.dead_letter_topic, 10)
-            draining = RatingConsumer(member, backend.decoder, backend.updater, letters, asyncio.Event())
+            draining = RatingConsumer(member, Current(backend), letters, asyncio.Event())
             begun = loop.time()
             assert await draining.drain(20) == 0
             assert loop.time() - begun < 10
@@ -514,14 +518,16 @@ class TestOddTopics:
         """A consumer whose broker is not there tries again, and stops at once when it is told to."""
         settings = settings_of(own_films, "127.0.0.1:1", kafka_timeout=0.5)
         producer = EventProducer(settings.broker())
-        joined, stop = asyncio.Event(), asyncio.Event()
+        membership, stop = Membership(), asyncio.Event()
         async with watched_backend(settings) as (backend, _):
-            task = asyncio.create_task(consume_events(settings, backend, producer, joined, stop, drain=True))
+            task = asyncio.create_task(
+                consume_events(settings, Current(backend), producer, membership, stop, drain=True)
+            )
             with pytest.raises(UnavailableError):
                 await producer.connect()
             stop.set()
             async with asyncio.timeout(5):
                 await task
-            assert not joined.is_set()
+            assert not membership.joined.is_set()
         await producer.close()
         gc.collect()

@@ -13,9 +13,11 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
 from cli.local_broker import local_broker
 from cli.runtime import running
-from kindred.backend import Backend
+from kindred.backend import Backend, Current
 from kindred.errors import OutOfTimeError, UnavailableError
-from kindred.eventlog import Broker, EventConsumer, EventProducer, Message
+from kindred.eventlog.broker import Broker, Message
+from kindred.eventlog.consumer import EventConsumer
+from kindred.eventlog.producer import EventProducer
 from kindred.settings import Settings
 from kindred.v1 import catalog_service_pb2 as catalog
 from kindred.v1 import rating_service_pb2 as rating
@@ -129,7 +131,7 @@ class TestBrokerAway:
         backend = await Backend.open(Settings(data_dir=films))
         server = KindredServer("127.0.0.1", 0)
         await server.start()
-        await server.open(backend)
+        await server.open(Current(backend))
         async with connected(server.address) as client:
             failure = await failure_of(client.ratings.RecordRatings(ONE_RATING, timeout=BOUND))
             assert failure.code is grpc.StatusCode.UNAVAILABLE
@@ -167,7 +169,7 @@ class TestStore:
         async with watched_backend(Settings(data_dir=films)) as (backend, store):
             server = KindredServer("127.0.0.1", 0)
             await server.start()
-            await server.open(backend)
+            await server.open(Current(backend))
             async with connected(server.address) as client:
                 yield SimpleNamespace(store=store, client=client)
             store.back()

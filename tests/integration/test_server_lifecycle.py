@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from cli.runtime import running
-from kindred.backend import Backend
+from kindred.backend import Backend, Current
 from kindred.settings import Settings
 from kindred.v1 import catalog_service_pb2 as catalog
 from kindred.v1 import item_pb2
@@ -59,7 +59,7 @@ async def health(client: Client, service: str) -> int:
 async def watched(films: Path) -> AsyncIterator[tuple[KindredServer, Client, WatchedStore]]:
     """A server over a store that can be told to hang and to fail."""
     async with watched_backend(Settings(data_dir=films)) as (backend, store), listening() as (server, client):
-        await server.open(backend)
+        await server.open(Current(backend))
         yield server, client, store
 
 
@@ -98,7 +98,7 @@ class TestStart:
         async with listening() as (server, client):
             for service in ("", *SERVICES):
                 assert await health(client, service) == health_pb2.HealthCheckResponse.NOT_SERVING
-            await server.open(backend)
+            await server.open(Current(backend))
             for service in ("", *SERVICES):
                 assert await health(client, service) == health_pb2.HealthCheckResponse.SERVING
             stub = health_pb2_grpc.HealthStub(client.channel)

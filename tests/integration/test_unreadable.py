@@ -12,7 +12,8 @@ import grpc
 import pytest
 
 from cli.local_broker import LOCAL_SETTINGS
-from kindred.eventlog import Broker, prepare_topics
+from kindred.eventlog.broker import Broker
+from kindred.eventlog.client import prepare_topics
 from kindred.v1.rating_service_pb2 import ListRatingsRequest, NewRating, RecordRatingsRequest
 from tests.support.kafka_log import BrokenName, Raw, write_records
 from tests.support.system import BOUND, connected, fresh_names

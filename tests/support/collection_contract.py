@@ -10,7 +10,7 @@ import pytest
 
 from kindred.errors import SchemaError, StoreLoadedError, StoreNotLoadedError
 from kindred.ratings import RatingScale
-from kindred.stores.port import SCHEMA_VERSION, CollectionMetadata, UserWrite, point_id_of
+from kindred.stores.port import SCHEMA_VERSION, CollectionMetadata, LogPosition, UserWrite, point_id_of
 from kindred.weighting import LikingWeighting, Weighting, ZScoreWeighting
 from tests.support.stores import METADATA, StoreBackend, build, by_id, entry, found, profile_of, scanned, write
 
@@ -92,6 +92,29 @@ class CollectionContract:
         build(backend, metadata=metadata)
         store = await backend.open()
         assert store.metadata == metadata
+        await store.close()
+
+    async def test_metadata_says_where_the_log_goes_on(self, backend: StoreBackend) -> None:
+        """The places in the log before which everything is included come back."""
+        included = (LogPosition("topic-Ω", 0, 2**40), LogPosition("topic-Ω", 11, 0))
+        build(backend, metadata=replace(METADATA, included=included))
+        store = await backend.open()
+        assert store.metadata.included == included
+        await store.close()
+
+    async def test_a_replacement_is_another_generation(self, backend: StoreBackend) -> None:
+        """A collection keeps its generation when it is opened again; its replacement has another one."""
+        build(backend)
+        generations = []
+        for _ in range(2):
+            store = await backend.open()
+            assert await store.is_current()
+            generations.append(store.generation)
+            await store.close()
+        build(backend, replace=True)
+        store = await backend.open()
+        assert await store.is_current()
+        assert generations[0] == generations[1] != store.generation
         await store.close()
 
     async def test_batches_and_revisions_of_a_load_are_kept(self, backend: StoreBackend) -> None:

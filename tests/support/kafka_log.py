@@ -9,7 +9,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.serializer import Serializer
 from kafka.structs import TopicPartition
 
-from kindred.eventlog import Record
+from kindred.eventlog.broker import Record
 
 _BOUND_MS = 20_000
 _NULL = b"null" * 2

@@ -9,7 +9,7 @@ import pytest
 
 from kindred.items import CatalogEntry, Item
 from kindred.ratings import EMPTY_PROFILE, AttributesSet, Forgotten, Rated, Retracted, UserProfile, merge
-from kindred.stores.port import LogPosition, PointId, Store, StoredUser, point_id_of
+from kindred.stores.port import LogPosition, PointId, RatingCounts, Store, StoredUser, point_id_of
 from kindred.weighting import SparseVector
 from tests.support.stores import (
     StoreBackend,
@@ -391,12 +391,47 @@ class StoreContract:
         assert await store.items() == [rivals[answers.index(True)]]
 
     async def test_replace_writes_items_anew(self, load: Load) -> None:
-        """Replaced items have the new fields and counts and nothing of the old ones; the others stay."""
+        """Replaced items have the new fields, nothing of the old ones, and their counts; the others stay."""
         item = Item("1", "old", 1999, ("Drama",), ("tag",), {"imdb": "tt1"}, {"a": 1.0})
         store = await load(items=[CatalogEntry(1, item, 5, 4), entry(2)])
-        new = CatalogEntry(1, Item("1", "new"), 6, 5)
-        await store.replace_items([new])
-        assert sorted(await store.items(), key=lambda each: each.index) == [new, entry(2)]
+        await store.replace_items([CatalogEntry(1, Item("1", "new"), 60, 50)])
+        assert sorted(await store.items(), key=lambda each: each.index) == [
+            CatalogEntry(1, Item("1", "new"), 5, 4),
+            entry(2),
+        ]
+
+    async def test_changed_items_are_those_written_lately(self, load: Load) -> None:
+        """Items that were inserted or replaced since a time are told, whole; loaded ones and earlier ones are not."""
+        store = await load(items=[entry(1), entry(2), entry(3)])
+        assert await store.changed_items(0) == []
+        item = Item("2", "new", 1999, ("Drama",), ("tag",), {"imdb": "tt1"}, {"a": 1.0})
+        await store.replace_items([CatalogEntry(2, item)])
+        [changed] = await store.changed_items(0)
+        assert (changed.index, changed.item) == (2, item)
+        await asyncio.sleep(0.002)  # a later millisecond of the clock
+        assert await store.insert_items([entry(4)]) == [True]
+        assert {each.index for each in await store.changed_items(0)} == {2, 4}
+        assert {each.index for each in await store.changed_items(changed.changed_at + 1)} == {4}
+
+    async def test_counts_are_replaced_whole(self, load: Load) -> None:
+        """Written counts come back, with the items and without; those of before are gone, however many there were."""
+        store = await load(items=[CatalogEntry(1, Item("1"), 5, 4), entry(2)])
+        assert [column.tolist() for column in await store.counts()] == [[1], [5], [4]]
+        many = RatingCounts(*(np.arange(150_000, dtype=np.uint32) + add for add in (0, 7, 3)))
+        await store.write_counts(many)
+        assert all(np.array_equal(*pair) for pair in zip(await store.counts(), many, strict=True))
+        few = RatingCounts(*(np.array(column, np.uint32) for column in ([2, 2**32 - 1], [9, 2**31], [8, 0])))
+        await store.write_counts(few)
+        assert [column.tolist() for column in await store.counts()] == [[2, 2**32 - 1], [9, 2**31], [8, 0]]
+        assert sorted(await store.items(), key=lambda each: each.index) == [
+            entry(1),
+            CatalogEntry(2, Item("2"), 9, 8),
+        ]
+
+    async def test_items_that_were_never_counted_have_no_counts(self, load: Load) -> None:
+        """Without any counts the columns are empty."""
+        store = await load(items=[entry(1)])
+        assert [column.tolist() for column in await store.counts()] == [[], [], []]
 
     async def test_users_and_items_do_not_share_ids(self, load: Load) -> None:
         """A user and an item under the same number are two things."""
@@ -420,7 +455,8 @@ class StoreContract:
         new = [write("7", EVERYTHING, 2, LogPosition("t", 0, 1)), write("ann", profile_of({2: 5.0}))]
         await store.write_users(new)
         await store.insert_items([entry(2)])
-        await store.replace_items([replace(entry(1, "new"), rated_count=3)])
+        await store.replace_items([entry(1, "new")])
+        await store.write_counts(RatingCounts(*(np.array([number], np.uint32) for number in (1, 3, 0))))
         await store.close()
         store = await backend.open()
         users = by_id(await _all(store))

@@ -7,15 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from kindred.backend import Backend
-from kindred.catalog_writer import CatalogWriter
 from kindred.errors import UnavailableError
-from kindred.freshness import Freshness
 from kindred.items import CatalogEntry
-from kindred.profile_cache import ProfileCache
-from kindred.recommender import Recommender
 from kindred.settings import Settings
-from kindred.stores.port import Hits, PointId, Store, StoredUser, UserWrite
-from kindred.updater import ProfileUpdater
+from kindred.stores.port import ChangedItem, Hits, PointId, RatingCounts, Store, StoredUser, UserWrite
 from kindred.weighting import SparseVector
 
 T = TypeVar("T")
@@ -31,6 +26,8 @@ class WatchedStore:
     def __init__(self, inner: Store) -> None:
         self.inner = inner
         self.metadata = inner.metadata
+        self.generation = inner.generation
+        self.shared = inner.shared
         self.calls: Counter[str] = Counter()
         """How often each method was called."""
         self.failing: dict[str, BaseException] = {}
@@ -94,6 +91,22 @@ class WatchedStore:
         """See `Store.items`."""
         return await self._call("items", self.inner.items)
 
+    async def is_current(self) -> bool:
+        """See `Store.is_current`."""
+        return await self._call("is_current", self.inner.is_current)
+
+    async def changed_items(self, since: int) -> list[ChangedItem]:
+        """See `Store.changed_items`."""
+        return await self._call("changed_items", self.inner.changed_items, since)
+
+    async def counts(self) -> RatingCounts:
+        """See `Store.counts`."""
+        return await self._call("counts", self.inner.counts)
+
+    async def write_counts(self, counts: RatingCounts) -> None:
+        """See `Store.write_counts`."""
+        await self._call("write_counts", self.inner.write_counts, counts)
+
     async def insert_items(self, entries: Sequence[CatalogEntry]) -> list[bool]:
         """See `Store.insert_items`."""
         return await self._call("insert_items", self.inner.insert_items, entries)
@@ -112,20 +125,8 @@ async def watched_backend(settings: Settings) -> AsyncIterator[tuple[Backend, Wa
     """An open backend whose every part works on a watched store."""
     opened = await Backend.open(settings)
     store = WatchedStore(opened.store)
-    freshness = Freshness(store)
     try:
-        yield (
-            Backend(
-                store=store,
-                catalog=opened.catalog,
-                items=CatalogWriter(store, opened.catalog),
-                recommender=Recommender(store, opened.catalog, settings.recipes(), ProfileCache(settings.cache_bytes)),
-                updater=ProfileUpdater(store, freshness.announce),
-                decoder=opened.decoder,
-                freshness=freshness,
-            ),
-            store,
-        )
+        yield Backend.over(store, opened.catalog, settings), store
     finally:
         store.back()
         await store.close()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kindred import events
 from kindred.catalog import Catalog
-from kindred.eventlog import Record
+from kindred.eventlog.broker import Record
 from kindred.events import (
     FUTURE_TOLERANCE_MS,
     MAX_EVENT_BYTES,
@@ -321,7 +321,9 @@ class TestRefusals:
     def test_every_reason_is_tested(self) -> None:
         """The cases above cover every reason that the module can give, beside that of times."""
         source = Path(events.__file__).read_text()
-        assert set(findall(r'EventError\(\s*"(\w+)"', source)) == {why for why, _ in BAD.values()} | {"bad_time"}
+        assert {*findall(r'EventError\(\s*"(\w+)"', source), events.UNKNOWN_ITEM} == {
+            why for why, _ in BAD.values()
+        } | {"bad_time"}
 
     def test_a_header_without_a_value_is_no_header(self) -> None:
         """Kafka's headers may be null: such a content type or time says nothing, and the event is read all the same."""

@@ -16,8 +16,17 @@ from kindred.ratings import (
     UserProfile,
     merge,
 )
-from kindred.stores.payload import item_payload, read_item, read_user, user_payload
-from kindred.stores.port import LogPosition, StoredUser, point_id_of
+from kindred.stores.payload import (
+    counts_of,
+    counts_payloads,
+    item_payload,
+    read_counts,
+    read_item,
+    read_user,
+    user_payload,
+    with_counts,
+)
+from kindred.stores.port import LogPosition, RatingCounts, StoredUser, point_id_of
 from kindred.v1.stored_profile_pb2 import StoredProfile
 
 PROFILES: dict[str, list[ProfileEvent]] = {
@@ -110,34 +119,51 @@ class TestUserPayload:
 
 class TestItemPayload:
     @pytest.mark.parametrize(
-        "entry",
+        "item",
         [
-            CatalogEntry(0, Item("0")),
-            CatalogEntry(2**32 - 1, Item("héros", "Amélie 🎬", 0), 5, 4),
-            CatalogEntry(
-                7,
-                Item(
-                    "7",
-                    "七人の侍",
-                    -44,
-                    ("Drama", "Action"),
-                    ("b", "a"),
-                    {"imdb": "tt0047478", "tmdb": "346"},
-                    {"minutes": 207.0, "color": False, "language": "ja", "": ""},
-                ),
-                rated_count=1,
+            Item("0"),
+            Item("héros", "Amélie 🎬", 0),
+            Item(
+                "7",
+                "七人の侍",
+                -44,
+                ("Drama", "Action"),
+                ("b", "a"),
+                {"imdb": "tt0047478", "tmdb": "346"},
+                {"minutes": 207.0, "color": False, "language": "ja", "": ""},
             ),
         ],
         ids=["least", "without lists", "most"],
     )
-    def test_an_item_reads_back_whole(self, entry: CatalogEntry) -> None:
+    def test_an_item_reads_back_whole(self, item: Item) -> None:
         """Any item comes back the same, through JSON, with words in their order."""
-        again = read_item(entry.index, through_json(item_payload(entry)))
-        assert again == entry
-        types = [type(value) for value in again.item.attributes.values()]
-        assert types == [type(value) for value in entry.item.attributes.values()]
+        again = read_item(through_json(item_payload(item, 1_700_000_000_000)))
+        assert again == item
+        types = [type(value) for value in again.attributes.values()]
+        assert types == [type(value) for value in item.attributes.values()]
 
     def test_what_is_empty_is_left_out(self) -> None:
         """An item's payload has no fields for what the item lacks."""
-        expected = {"item_id": "7", "title": "", "rated_count": 0, "liked_count": 0}
-        assert item_payload(CatalogEntry(7, Item("7"))) == expected
+        assert item_payload(Item("7")) == {"item_id": "7", "title": ""}
+
+
+class TestCountsPayloads:
+    @pytest.mark.parametrize("items", [0, 1, 65_535, 65_536, 65_537, 200_000])
+    def test_counts_read_back_whole(self, items: int) -> None:
+        """Counts of any number of items come back the same, through JSON; the first point tells how many there are."""
+        counts = RatingCounts(*(np.arange(items, dtype=np.uint32) * 3 + add for add in (0, 1, 2)))
+        points = counts_payloads(counts)
+        assert [point_id for point_id, _ in points] == list(range(2**32, 2**32 + len(points)))
+        assert points[0][1]["points"] == len(points)
+        again = read_counts(through_json(payload) for _, payload in points)
+        assert all(np.array_equal(*pair) for pair in zip(again, counts, strict=True))
+
+    def test_items_without_counts_have_none(self) -> None:
+        """Only items that somebody has rated are counted, by ascending index."""
+        entries = [CatalogEntry(9, Item("9"), 3, 2), CatalogEntry(2**32 - 1, Item("x")), CatalogEntry(4, Item("4"), 1)]
+        assert [column.tolist() for column in counts_of(entries)] == [[4, 9], [1, 3], [0, 2]]
+        assert [column.tolist() for column in counts_of([])] == [[], [], []]
+        assert list(with_counts([(9, Item("9")), (5, Item("5"))], counts_of(entries))) == [
+            CatalogEntry(9, Item("9"), 3, 2),
+            CatalogEntry(5, Item("5")),
+        ]

@@ -25,17 +25,11 @@ Counts = dict[int, tuple[int, int]]
 
 
 class ScannedStore(WatchedStore):
-    """A watched store that keeps what items were replaced by, and can do something between the pages of users."""
+    """A watched store that can do something between the pages of users."""
 
     def __init__(self, inner: Store) -> None:
         super().__init__(inner)
-        self.replaced: list[CatalogEntry] = []
         self.between: Callable[[], Awaitable[None]] | None = None
-
-    async def replace_items(self, entries: list[CatalogEntry]) -> None:
-        """See `Store.replace_items`."""
-        await super().replace_items(entries)
-        self.replaced += entries
 
     async def scan_users(self, page: int) -> AsyncIterator[list[StoredUser]]:
         """See `Store.scan_users`."""
@@ -105,21 +99,16 @@ class TestRecount:
     async def test_counting_again_writes_nothing(self, store: ScannedStore, catalog: Catalog) -> None:
         """Where nothing has changed nothing is written."""
         await recount(store, catalog)
-        store.replaced.clear()
+        writes = store.calls["write_counts"]
         assert await recount(store, catalog) == 0
-        assert store.replaced == []
+        assert store.calls["write_counts"] == writes
 
-    async def test_only_changed_items_are_written(self, store: ScannedStore, catalog: Catalog) -> None:
-        """Items whose counts have changed are written, as they are otherwise; the others are left alone."""
+    async def test_new_ratings_are_counted(self, store: ScannedStore, catalog: Catalog) -> None:
+        """What has changed since the last count is counted, and told in items."""
         await recount(store, catalog)
-        store.replaced.clear()
         await store.write_users([write("new", profile_of({1: 5.0, 2**32 - 1: 1.0, 77: 1.0}))])
         assert await recount(store, catalog) == 2
         expected = await counted_by_hand(store.inner)
-        assert {entry.index: entry.item for entry in store.replaced} == {
-            1: Item("i1"),
-            2**32 - 1: Item(f"i{2**32 - 1}"),
-        }
         assert in_memory(catalog) == expected
         assert await in_store(store) == expected
 
@@ -178,7 +167,7 @@ class TestRecount:
 
     async def test_a_failed_count_is_made_up_for(self, store: ScannedStore, catalog: Catalog) -> None:
         """If the store cannot be written, the next count writes what this one could not."""
-        store.away("replace_items")
+        store.away("write_counts")
         with pytest.raises(UnavailableError):
             await recount(store, catalog)
         store.back()
@@ -193,7 +182,7 @@ class Writes:
         self.count = 0
         self._asked = asyncio.Semaphore(0)
 
-    def __call__(self) -> int:
+    async def __call__(self) -> int:
         """Gives the number."""
         self._asked.release()
         return self.count
@@ -206,29 +195,29 @@ class Writes:
 
 class TestKeepCounts:
     async def test_it_counts_when_users_were_written(self, store: ScannedStore, catalog: Catalog) -> None:
-        """Without writes nothing is counted; after one the counts follow by themselves, once."""
+        """Without writes nothing is counted; after one the counts follow by themselves, until one finds nothing new."""
         writes = Writes()
-        async with asyncio.timeout(BOUND), _running(keep_counts(store, catalog, writes, 0.0001)):
+        async with asyncio.timeout(BOUND), _running(keep_counts(lambda: (store, catalog), writes, 0.0001)):
             await writes.asked(10)
             assert store.calls["scan_users"] == 0
             writes.count = 1
-            await store.until("replace_items", 1)
+            await store.until("write_counts", 1)
             assert in_memory(catalog) == await counted_by_hand(store.inner)
-            await writes.asked(3)
-        assert store.calls["scan_users"] == 1
+            await writes.asked(4)
+        assert store.calls["scan_users"] == 2  # the second one finds that it is settled
 
     async def test_it_outlives_a_store_that_is_away(self, store: ScannedStore, catalog: Catalog) -> None:
         """While the store is away it tries again, and when the store is back the counts get there."""
         writes = Writes()
-        store.away("replace_items")
-        async with asyncio.timeout(BOUND), _running(keep_counts(store, catalog, writes, 0.0001)):
+        store.away("write_counts")
+        async with asyncio.timeout(BOUND), _running(keep_counts(lambda: (store, catalog), writes, 0.0001)):
             await writes.asked(1)
             writes.count = 1
             await store.reached.wait()
             assert store.calls["scan_users"] == 1
             store.back()
-            await writes.asked(4)  # the look that led to the failed count, the one after it, and two to be sure
-        assert store.calls["scan_users"] == 2
+            await writes.asked(6)  # the look that led to the failed count, those of two more, and three to be sure
+        assert store.calls["scan_users"] == 3
         assert await in_store(store) == await counted_by_hand(store.inner)
 
 

@@ -31,7 +31,7 @@ TABLE: list[tuple[KindredError, int, str, type | None]] = [
     (PreconditionError("WEIGHTING", "ridge", "m"), Code.FAILED_PRECONDITION, "WEIGHTING", PreconditionFailure),
     (FreshnessError("7"), Code.FAILED_PRECONDITION, "FRESHNESS_NOT_REACHED", PreconditionFailure),
     (SchemaError("data", "m"), Code.FAILED_PRECONDITION, "SCHEMA", PreconditionFailure),
-    (StoreNotLoadedError("data"), Code.FAILED_PRECONDITION, "NOT_LOADED", PreconditionFailure),
+    (StoreNotLoadedError("data", "--data-dir data"), Code.FAILED_PRECONDITION, "NOT_LOADED", PreconditionFailure),
     (StoreLoadedError("data"), Code.FAILED_PRECONDITION, "ALREADY_LOADED", PreconditionFailure),
     (StoreInUseError("data", "process 1"), Code.FAILED_PRECONDITION, "STORE_IN_USE", PreconditionFailure),
 ]
@@ -82,7 +82,7 @@ class TestTable:
 
     def test_a_condition_is_described(self) -> None:
         """PreconditionFailure says what kind of condition, about what, and how to mend it."""
-        [violation] = unpack(status_of(StoreNotLoadedError("data")))[PreconditionFailure].violations
+        [violation] = unpack(status_of(StoreNotLoadedError("data", "--data-dir data")))[PreconditionFailure].violations
         assert (violation.type, violation.subject) == ("NOT_LOADED", "data")
         assert "kindred load" in violation.description
 

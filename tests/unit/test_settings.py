@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from kindred.eventlog import Broker
+from kindred.eventlog.broker import Broker
 from kindred.recipes import DEFAULT, RECIPES
 from kindred.settings import Settings
 

@@ -1,0 +1,86 @@
+"""Brings the catalog in memory up to what other processes have written to the store."""
+
+import asyncio
+from collections.abc import Iterable
+from time import monotonic
+
+from kindred.catalog import Catalog
+from kindred.items import CatalogEntry
+from kindred.stores.port import Store
+
+_OVERLAP_MS = 10_000
+"""How far the clocks of writers may differ: so much of what was seen is looked at again."""
+_PAUSE = 0.1
+"""Seconds between looks for items that are unknown."""
+
+
+class CatalogFollower:
+    """Looks for items that have changed. An embedded store is written by its own process only: there is nothing to see.
+
+    Args:
+        store: The items.
+        catalog: The items in memory.
+    """
+
+    def __init__(self, store: Store, catalog: Catalog) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._seen = 0
+        self._looked = 0.0
+        self._turn = asyncio.Lock()
+
+    async def look(self) -> int:
+        """Takes over what has changed, and gives the number of items.
+
+        Raises:
+            UnavailableError: The store is away.
+        """
+        if not self._store.shared:
+            return 0
+        async with self._turn:
+            return await self._look()
+
+    async def look_for(self, item_ids: Iterable[str]) -> None:
+        """Looks if an item is unknown here: at most ten times a second, and whoever asks for nonsense has to wait.
+
+        Args:
+            item_ids: Items that somebody names.
+
+        Raises:
+            UnavailableError: The store is away.
+        """
+        if not self._store.shared or all(self._catalog.row_of(item_id) is not None for item_id in item_ids):
+            return
+        asked = monotonic()
+        async with self._turn:
+            if self._looked < asked:  # else somebody looked meanwhile
+                await asyncio.sleep(max(0.0, self._looked + _PAUSE - monotonic()))
+                await self._look()
+
+    async def take_counts(self) -> None:
+        """Takes over how many users rate and like each item.
+
+        Raises:
+            UnavailableError: The store is away.
+        """
+        if self._store.shared:
+            counts = await self._store.counts()
+            if counts.indexes.size:
+                self._catalog.counts.put(self._catalog.rows_of(counts.indexes), counts.rated, counts.liked)
+
+    async def _look(self) -> int:
+        looked = monotonic()
+        changed = await self._store.changed_items(self._seen - _OVERLAP_MS)
+        self._looked = looked
+        self._seen = max([self._seen, *(each.changed_at for each in changed)])
+        entries = []
+        for each in changed:
+            row = self._catalog.row_of_own_id(each.item.item_id)
+            if row is None:
+                entries.append(CatalogEntry(each.index, each.item))
+            elif self._catalog.item(row) != each.item:
+                old = self._catalog.entry(row)
+                entries.append(CatalogEntry(each.index, each.item, old.rated_count, old.liked_count))
+        if entries:
+            self._catalog.put(entries)
+        return len(entries)

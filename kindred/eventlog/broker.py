@@ -1,0 +1,106 @@
+"""The event log's address and records, as plain data: nothing here connects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+UNREADABLE = "kindred-unreadable"
+"""Header of a record that could not be read, with the reason; nothing else of it is known but its place."""
+
+
+class RecordTooLargeError(Exception):
+    """The broker does not take a record of this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSecurity:
+    """How to prove who we are to Kafka, and it to us.
+
+    Args:
+        protocol: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`.
+        mechanism: SASL's mechanism: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.
+        username: Who logs in.
+        password: With what password.
+        ca_file: Certificates, PEM, to trust instead of the system's.
+    """
+
+    protocol: str = "PLAINTEXT"
+    mechanism: str = "SCRAM-SHA-512"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ca_file: Path | None = None
+
+    def options(self) -> dict[str, Any]:
+        """As kafka-python's clients take it."""
+        options: dict[str, Any] = {"security_protocol": self.protocol}
+        if "SASL" in self.protocol:
+            options |= {
+                "sasl_mechanism": self.mechanism,
+                "sasl_plain_username": self.username,
+                "sasl_plain_password": self.password,
+            }
+        if "SSL" in self.protocol and self.ca_file is not None:
+            options["ssl_cafile"] = str(self.ca_file)
+        return options
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the log is.
+
+    Args:
+        bootstrap: `host:port`, or several separated by commas.
+        topic: The topic of rating events.
+        dead_letter_topic: The topic of events that can never be applied.
+        partitions: How many partitions a topic gets that Kindred makes.
+        replication: How many replicas it gets.
+        timeout: Seconds that a connection or an acknowledgement may take.
+        security: How to log in.
+    """
+
+    bootstrap: str
+    topic: str = "kindred.ratings.v1"
+    dead_letter_topic: str = "kindred.ratings.v1.dlq"
+    partitions: int = 6
+    replication: int = 1
+    timeout: float = 10.0
+    security: BrokerSecurity = BrokerSecurity()
+
+    def connection(self) -> dict[str, Any]:
+        """What every client of kafka-python needs to connect."""
+        return {
+            "bootstrap_servers": self.servers(),
+            "bootstrap_timeout_ms": int(self.timeout * 1000),
+            **self.security.options(),
+        }
+
+    def servers(self) -> list[str]:
+        """The bootstrap servers."""
+        return [server.strip() for server in self.bootstrap.split(",")]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A record to produce. Names of headers may repeat."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as read: `timestamp` in milliseconds since 1970; headers in order, names may repeat, values be null."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+    timestamp: int
+
+    def header(self, name: str) -> bytes | None:
+        """The last value of a header; None if there is none."""
+        return dict(self.headers).get(name)

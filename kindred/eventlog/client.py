@@ -1,0 +1,110 @@
+"""What the clients of the log share: their thread, reaching a broker, and making its topics."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import structlog
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from kindred.errors import UnavailableError
+from kindred.eventlog.broker import UNREADABLE, Broker, Record
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+class ClientThread:
+    """One thread that makes calls in order.
+
+    Args:
+        name: What the thread is called.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Makes a call on the thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+
+    def close(self) -> None:
+        """Takes no more calls; the one under way is finished."""
+        self._executor.shutdown(wait=False)
+
+
+def prepare_topics(broker: Broker) -> str:
+    """Makes the topics that are missing. Blocks.
+
+    Args:
+        broker: Where.
+
+    Returns:
+        The id of the topic of rating events.
+
+    Raises:
+        UnavailableError: The broker cannot be reached or refuses.
+    """
+    timeout = int(broker.timeout * 1000)
+    _check_reachable(broker)
+    try:
+        admin = KafkaAdminClient(**broker.connection())
+        try:
+            present = set(admin.list_topics())
+            for topic in (broker.topic, broker.dead_letter_topic):
+                if topic not in present:
+                    _create(admin, NewTopic(topic, broker.partitions, broker.replication), timeout)
+            return str(admin.describe_topics([broker.topic])[0]["topic_id"])
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise unreachable(broker) from error
+
+
+def _check_reachable(broker: Broker) -> None:
+    """Fails at once where nobody listens. A client of kafka-python that cannot connect leaves its thread behind."""
+    for server in broker.servers():
+        host, _, port = server.rpartition(":")
+        with suppress(OSError, ValueError), socket.create_connection((host.strip("[]"), int(port)), broker.timeout / 2):
+            return
+    raise unreachable(broker)
+
+
+def _create(admin: Any, topic: Any, timeout: int) -> None:
+    try:
+        admin.create_topics([topic], timeout_ms=timeout)
+    except TopicAlreadyExistsError:
+        log.debug("somebody else made the topic", topic=topic.name)
+
+
+def unreachable(broker: Broker) -> UnavailableError:
+    """The error for a broker that does not answer."""
+    return UnavailableError("log", f"no Kafka broker answers at {broker.bootstrap}")
+
+
+def record_of(record: Any) -> Record:
+    """A record of kafka-python's as ours."""
+    return Record(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+        timestamp=record.timestamp,
+    )
+
+
+def step_over(consumer: Any, error: Exception) -> Record:
+    """Goes on behind a record that kafka-python cannot read; what is known of it stands for it."""
+    partition = consumer._fetcher._next_partition_records.topic_partition  # noqa: SLF001  # it says nowhere else
+    offset = consumer.position(partition)
+    consumer.seek(partition, offset + 1)
+    why = (UNREADABLE, str(error).encode())
+    return Record(partition.topic, partition.partition, offset, None, None, (why,), time.time_ns() // 1_000_000)

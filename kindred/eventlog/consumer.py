@@ -1,0 +1,248 @@
+"""Reads the log as a member of a consumer group."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import structlog
+from kafka import KafkaConsumer
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import CommitFailedError, CorruptRecordError, KafkaError, RebalanceInProgressError
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from kindred.eventlog.broker import Broker, Record
+from kindred.eventlog.client import ClientThread, prepare_topics, record_of, step_over, unreachable
+from kindred.stores.port import LogPosition
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedTo:
+    """The collection that events are applied to.
+
+    A committed offset carries the generation that everything before it is in. One that was committed for another
+    generation says nothing about this one, which then has what it says itself.
+
+    Args:
+        generation: The collection's generation.
+        included: By partition where the log goes on for a collection that was just swapped in.
+    """
+
+    generation: str = ""
+    included: Sequence[LogPosition] = ()
+
+    def start(self, topic_id: str, partition: int) -> int | None:
+        """The first offset of a partition that may not be in the collection; None if nobody knows."""
+        for position in self.included:
+            if (position.topic_id, position.partition) == (topic_id, partition):
+                return position.offset
+        return None
+
+
+class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
+    """Notes the partitions that the group has given to this member; called on the library's own thread."""
+
+    def __init__(self) -> None:
+        self.unchecked: set[Any] = set()
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        """Nothing to note: what is committed belongs to whoever reads on."""
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        """Notes them."""
+        self.unchecked |= set(assigned)
+
+
+class EventConsumer:
+    """A member of a consumer group. Offsets are committed by the caller, after the effect.
+
+    Args:
+        broker: Where.
+        group: The group.
+        instance: This member's name, kept over restarts (KIP-345); empty for none.
+        session_timeout: Seconds without a heartbeat after which the group gives this member's partitions away.
+        max_records: How many records a poll returns at most.
+        fetch_wait: Seconds that the broker may hold a fetch that finds nothing.
+        applied_to: What events are applied to.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        group: str,
+        *,
+        session_timeout: float,
+        max_records: int,
+        fetch_wait: float,
+        instance: str = "",
+        applied_to: AppliedTo | None = None,
+    ) -> None:
+        self._broker = broker
+        self._group = group
+        self._instance = instance
+        self._fetch_wait = int(fetch_wait * 1000)
+        self._session_timeout = int(session_timeout * 1000)
+        self._max_records = max_records
+        self._thread = ClientThread("kindred-consumer")
+        self._consumer: Any = None
+        self._applied_to = applied_to or AppliedTo()
+        self._assigned = _Assigned()
+        self.topic_id = ""
+        self.partitions: frozenset[int] = frozenset()
+        """What this member has to read, as of the last poll."""
+
+    async def __aenter__(self) -> Self:
+        """Connects, and makes the topics that are missing.
+
+        Raises:
+            UnavailableError: No broker answers.
+        """
+        try:
+            await self._thread.call(self._open)
+        except BaseException:
+            self._thread.close()
+            raise
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Leaves the group without committing anything."""
+        await self._thread.call(self._close)
+        self._thread.close()
+
+    async def poll(self, timeout: float) -> list[Record]:
+        """Reads the next records, in order within each partition; none after the timeout in seconds.
+
+        Raises:
+            UnavailableError: The broker is away.
+        """
+        return await self._thread.call(self._poll, timeout)
+
+    async def commit(self, offsets: Mapping[int, int]) -> bool:
+        """Commits, for the partitions that this member still has.
+
+        Args:
+            offsets: By partition the offset of the next record to read.
+
+        Returns:
+            False if the group has given the partitions away meanwhile: their next owner reads the records again.
+
+        Raises:
+            UnavailableError: The broker is away.
+        """
+        return await self._thread.call(self._commit, offsets)
+
+    async def follow(self, applied_to: AppliedTo) -> None:
+        """From now on events are applied to another collection: reads again what may not be in it.
+
+        Args:
+            applied_to: The collection that was swapped in.
+
+        Raises:
+            UnavailableError: The broker is away; the next poll does the rest.
+        """
+        await self._thread.call(self._follow, applied_to)
+
+    async def lag(self) -> dict[int, int]:
+        """By partition of this member how many records it has not read yet, by the broker's own count."""
+        return await self._thread.call(self._lag)
+
+    async def log_end(self) -> int:
+        """How many records all partitions of the topic have ever got, this member's and others'.
+
+        Raises:
+            UnavailableError: The broker is away.
+        """
+        return await self._thread.call(self._log_end)
+
+    def _open(self) -> None:
+        self.topic_id = prepare_topics(self._broker)
+        try:
+            self._consumer = KafkaConsumer(
+                **self._broker.connection(),
+                group_id=self._group,
+                group_instance_id=self._instance or None,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                allow_auto_create_topics=False,
+                partition_assignment_strategy=[CooperativeStickyAssignor],
+                session_timeout_ms=self._session_timeout,
+                heartbeat_interval_ms=self._session_timeout // 3,
+                max_poll_records=self._max_records,
+                fetch_max_wait_ms=self._fetch_wait,
+            )
+            self._consumer.subscribe([self._broker.topic], listener=self._assigned)
+        except KafkaError as error:
+            raise unreachable(self._broker) from error
+
+    def _close(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close(autocommit=False, timeout_ms=int(self._broker.timeout * 1000))
+
+    def _poll(self, timeout: float) -> list[Record]:
+        try:
+            self._check_starts()
+            polled = self._consumer.poll(int(timeout * 1000))
+            for partition in self._assigned.unchecked & polled.keys():
+                # It came with this very poll: read again once it is clear where to start.
+                self._consumer.seek(partition, polled.pop(partition)[0].offset)
+        except CorruptRecordError as error:
+            return [step_over(self._consumer, error)]
+        except KafkaError as error:
+            raise unreachable(self._broker) from error
+        finally:
+            self.partitions = frozenset(each.partition for each in self._consumer.assignment())
+        return [record_of(record) for records in polled.values() for record in records]
+
+    def _follow(self, applied_to: AppliedTo) -> None:
+        self._applied_to = applied_to
+        self._assigned.unchecked |= self._consumer.assignment()
+
+    def _check_starts(self) -> None:
+        """Goes back where the committed offset was committed for another collection than ours."""
+        for partition in self._assigned.unchecked & self._consumer.assignment():
+            committed = self._consumer.committed(partition, metadata=True)
+            start = self._applied_to.start(self.topic_id, partition.partition)
+            same = committed is not None and committed.metadata == self._applied_to.generation
+            if not same and start is not None and start < self._consumer.position(partition):
+                log.info("reading on where the collection that was swapped in ends", partition=partition.partition)
+                self._consumer.seek(partition, start)
+            self._assigned.unchecked.discard(partition)
+        self._assigned.unchecked &= self._consumer.assignment()
+
+    def _commit(self, offsets: Mapping[int, int]) -> bool:
+        mine = {partition.partition for partition in self._consumer.assignment()}
+        positions = {
+            TopicPartition(self._broker.topic, partition): OffsetAndMetadata(offset, self._applied_to.generation, -1)
+            for partition, offset in offsets.items()
+            if partition in mine
+        }
+        try:
+            self._consumer.commit(positions, timeout_ms=int(self._broker.timeout * 1000))
+        except (CommitFailedError, RebalanceInProgressError):
+            return False
+        except KafkaError as error:
+            raise unreachable(self._broker) from error
+        return len(positions) == len(offsets)
+
+    def _lag(self) -> dict[int, int]:
+        try:
+            partitions = list(self._consumer.assignment())
+            ends = self._consumer.end_offsets(partitions)
+            # Tansu counts the last batch as one record, and what a fetch saw may be older: the larger one is right.
+            return {
+                each.partition: max(ends[each], self._consumer.highwater(each) or 0) - self._consumer.position(each)
+                for each in partitions
+            }
+        except KafkaError as error:
+            raise unreachable(self._broker) from error
+
+    def _log_end(self) -> int:
+        try:
+            numbers = self._consumer.partitions_for_topic(self._broker.topic) or ()
+            return sum(
+                self._consumer.end_offsets([TopicPartition(self._broker.topic, each) for each in numbers]).values()
+            )
+        except KafkaError as error:
+            raise unreachable(self._broker) from error

@@ -1,0 +1,77 @@
+"""Which store the settings name: a Qdrant server if there is a URL, else the embedded one.
+
+An engine is imported only where it is used: each takes a noticeable part of a command's start.
+"""
+
+from typing import TYPE_CHECKING
+
+from kindred.settings import Settings
+from kindred.stores.port import CollectionBuilder, Store
+
+if TYPE_CHECKING:
+    from kindred.stores.qdrant.server import QdrantServer
+
+
+async def open_store(settings: Settings) -> Store:
+    """Opens the current collection.
+
+    Args:
+        settings: The settings.
+
+    Raises:
+        PreconditionError: It is in use, not loaded or of another form; or the server is too old or refuses us.
+        UnavailableError: The engine cannot read it, or the server does not answer.
+    """
+    if settings.qdrant_url:
+        from kindred.stores.qdrant.store import QdrantStore
+
+        return await QdrantStore.open(_server(settings), settings.collection)
+    from kindred.stores.edge import EdgeStore
+
+    return EdgeStore.open(settings.data_dir)
+
+
+def new_builder(settings: Settings, *, replace: bool = False) -> CollectionBuilder:
+    """Begins a new collection aside.
+
+    Args:
+        settings: The settings.
+        replace: Whether a collection that is there may be replaced.
+
+    Raises:
+        PreconditionError: There is a collection, and `replace` is false; or as `open_store`.
+        UnavailableError: The server does not answer.
+    """
+    if settings.qdrant_url:
+        from kindred.stores.qdrant.builder import QdrantBuilder
+        from kindred.stores.qdrant.collections import Layout
+
+        layout = Layout(
+            shards=settings.qdrant_shards,
+            replicas=settings.qdrant_replicas,
+            write_consistency=settings.qdrant_write_consistency,
+            payload_on_disk=settings.qdrant_payload_on_disk,
+            index_on_disk=settings.qdrant_index_on_disk,
+        )
+        return QdrantBuilder(_server(settings), settings.collection, layout, replace=replace, grace=settings.swap_grace)
+    from kindred.stores.edge import EdgeBuilder
+
+    return EdgeBuilder(settings.data_dir, replace=replace)
+
+
+def where(settings: Settings) -> str:
+    """What the settings name, for people."""
+    if settings.qdrant_url:
+        return f"{settings.qdrant_url}  collection {settings.collection}"
+    return str(settings.data_dir)
+
+
+def _server(settings: Settings) -> "QdrantServer":
+    from kindred.stores.qdrant.server import QdrantServer
+
+    return QdrantServer(
+        url=settings.qdrant_url,
+        api_key=settings.qdrant_api_key.get_secret_value(),
+        ca_file=settings.qdrant_ca,
+        timeout=settings.qdrant_timeout,
+    )

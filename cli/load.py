@@ -11,7 +11,7 @@ import typer
 
 from cli.output import complain, misused, say
 from cli.progress import ProgressBars
-from kindred.errors import UnavailableError
+from kindred.errors import StoreNotLoadedError, UnavailableError
 from loader.datasets import DatasetName, Mirror, fetch_dataset
 from loader.options import Duplicates, LoadOptions, TimeUnit, WeightingName
 
@@ -197,14 +197,21 @@ def _mapping(option: str, text: str, needed: tuple[str, ...], optional: tuple[st
 
 def _log_positions(settings: "Settings") -> tuple["LogPosition", ...]:
     """Where the consumers are: what they apply from now on to the collection that is replaced, they apply again."""
+    from kindred.eventlog.broker import AppliedTo
     from kindred.eventlog.reader import LogReader
+    from kindred.stores.choice import open_store
 
     async def positions() -> tuple["LogPosition", ...]:
-        async with LogReader(settings.broker(), settings.group, max_records=1) as reader:
+        store = await open_store(settings)
+        await store.close()
+        applied_to = AppliedTo(store.generation, store.metadata.included)
+        async with LogReader(settings.broker(), settings.group, applied_to, max_records=1) as reader:
             return await reader.positions()
 
     try:
         return asyncio.run(positions())
+    except StoreNotLoadedError:
+        return ()  # there is nothing to replace
     except UnavailableError as error:
         complain(f"{error}: ratings that are applied while this runs will not be in the new collection (KINDRED_KAFKA)")
         return ()

@@ -12,6 +12,7 @@ from cli.load import load
 from cli.rate import rate
 from cli.ratings import ratings
 from cli.recommend import recommend
+from cli.reindex import reindex
 from cli.search import search
 from cli.serve import serve
 from cli.up import up
@@ -27,7 +28,7 @@ app = typer.Typer(
 )
 RUN, USE = "Run it", "Use it"
 for panel, commands in (
-    (RUN, (demo, load, up, serve, consume, health)),
+    (RUN, (demo, load, up, serve, consume, reindex, health)),
     (USE, (recommend, rate, ratings, search, forget)),
 ):
     for command in commands:

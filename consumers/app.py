@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from consumers.dead_letters import DeadLetters
-from consumers.rating_consumer import RatingConsumer, applied_to
+from consumers.rating_consumer import RatingConsumer
 from kindred.backend import Current
 from kindred.errors import UnavailableError
 from kindred.eventlog.consumer import EventConsumer
@@ -69,7 +69,7 @@ async def consume_events(
             max_records=settings.batch_size,
             fetch_wait=settings.fetch_wait,
             instance=settings.group_instance,
-            applied_to=applied_to(current.backend),
+            applied_to=current.backend.applied_to,
         )
         try:
             async with member:

@@ -15,10 +15,10 @@ from typing import TypeVar
 import structlog
 
 from consumers.dead_letters import DeadLetters
-from kindred.backend import Backend, Current
+from kindred.backend import Current
 from kindred.errors import UnavailableError
 from kindred.eventlog.broker import Record
-from kindred.eventlog.consumer import AppliedTo, EventConsumer
+from kindred.eventlog.consumer import EventConsumer
 from kindred.events import UNKNOWN_ITEM, EventError
 from kindred.stores.port import LogPosition
 from kindred.telemetry import BATCH_SECONDS, CONFLICTS, EVENTS, FRESHNESS_SECONDS, LAG
@@ -26,11 +26,6 @@ from kindred.updater import UserEvent
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
-
-
-def applied_to(backend: Backend) -> AppliedTo:
-    """What the offsets that are committed say something about."""
-    return AppliedTo(backend.store.generation, backend.store.metadata.included)
 
 
 _POLL_SECONDS = 0.5
@@ -67,7 +62,7 @@ class RatingConsumer:
         while not stop.is_set():
             if self._current.backend is not self._backend:
                 self._backend = self._current.backend
-                await self._insist(partial(self._consumer.follow, applied_to(self._backend)), stop)
+                await self._insist(partial(self._consumer.follow, self._backend.applied_to), stop)
             records = await self._insist(partial(self._consumer.poll, _POLL_SECONDS), stop)
             if records:
                 await self._insist(partial(self.process, records), stop)

@@ -7,6 +7,7 @@ from kindred.catalog import Catalog
 from kindred.catalog_follower import CatalogFollower
 from kindred.catalog_writer import CatalogWriter
 from kindred.errors import UnavailableError
+from kindred.eventlog.broker import AppliedTo
 from kindred.events import EventDecoder
 from kindred.freshness import Freshness
 from kindred.profile_cache import ProfileCache
@@ -71,16 +72,22 @@ class Backend:
             freshness: As in `open`.
         """
         freshness = freshness or Freshness(store)
+        follower = CatalogFollower(store, catalog)
         return cls(
             store=store,
             catalog=catalog,
-            items=CatalogWriter(store, catalog),
-            follower=CatalogFollower(store, catalog),
+            items=CatalogWriter(store, catalog, follower),
+            follower=follower,
             recommender=Recommender(store, catalog, settings.recipes(), ProfileCache(settings.cache_bytes)),
             updater=ProfileUpdater(store, freshness.announce),
             decoder=EventDecoder(catalog, store.metadata.scale),
             freshness=freshness,
         )
+
+    @property
+    def applied_to(self) -> AppliedTo:
+        """What committed offsets say something about."""
+        return AppliedTo(self.store.generation, self.store.metadata.included)
 
 
 class Current:

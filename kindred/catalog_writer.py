@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from kindred.catalog import Catalog
+from kindred.catalog_follower import CatalogFollower
 from kindred.item_index import first_probe, natural_index, next_probe
 from kindred.items import CatalogEntry, Item
 from kindred.stores.port import Store
@@ -15,11 +16,13 @@ class CatalogWriter:
     Args:
         store: Where they are kept.
         catalog: The items in memory.
+        follower: Sees what other processes have written, which is not new either.
     """
 
-    def __init__(self, store: Store, catalog: Catalog) -> None:
+    def __init__(self, store: Store, catalog: Catalog, follower: CatalogFollower) -> None:
         self._store = store
         self._catalog = catalog
+        self._follower = follower
         self._turn = asyncio.Lock()
 
     async def upsert(self, items: Sequence[Item]) -> tuple[int, int]:
@@ -35,6 +38,7 @@ class CatalogWriter:
             UnavailableError: The store is away. Some of the items may have been written; doing it again is right.
         """
         async with self._turn:
+            await self._follower.look()
             new, known = [], []
             for item in items:
                 row = self._catalog.row_of_own_id(item.item_id)

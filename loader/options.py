@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from kindred.stores.port import LogPosition
+if TYPE_CHECKING:  # the commands' options come from here, and most commands need no arrays
+    from kindred.stores.port import LogPosition
 
 Duplicates = Literal["latest", "mean"]
 """What becomes of a user's ratings of one item: the latest by (time, then order), or the mean, at the latest time."""
@@ -37,4 +38,4 @@ class LoadOptions:
     bad_rows_report: Path | None = None
     rows_in_memory: int = ROWS_IN_MEMORY
     spill_folder: Path | None = None
-    included: tuple[LogPosition, ...] = ()
+    included: "tuple[LogPosition, ...]" = ()

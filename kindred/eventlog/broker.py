@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kindred.stores.port import LogPosition
+
 UNREADABLE = "kindred-unreadable"
 """Header of a record that could not be read, with the reason; nothing else of it is known but its place."""
 
@@ -104,3 +106,26 @@ class Record:
     def header(self, name: str) -> bytes | None:
         """The last value of a header; None if there is none."""
         return dict(self.headers).get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedTo:
+    """The collection that events are applied to.
+
+    A committed offset carries the generation that everything before it is in. One that was committed for another
+    generation says nothing about this one, which then has what it says itself.
+
+    Args:
+        generation: The collection's generation.
+        included: By partition where the log goes on for a collection that was just swapped in.
+    """
+
+    generation: str = ""
+    included: Sequence[LogPosition] = ()
+
+    def start(self, topic_id: str, partition: int) -> int | None:
+        """The first offset of a partition that may not be in the collection; None if nobody knows."""
+        for position in self.included:
+            if (position.topic_id, position.partition) == (topic_id, partition):
+                return position.offset
+        return None

@@ -14,7 +14,7 @@ from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from kindred.errors import UnavailableError
-from kindred.eventlog.broker import UNREADABLE, Broker, Record
+from kindred.eventlog.broker import UNREADABLE, AppliedTo, Broker, Record
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -108,3 +108,23 @@ def step_over(consumer: Any, error: Exception) -> Record:
     consumer.seek(partition, offset + 1)
     why = (UNREADABLE, str(error).encode())
     return Record(partition.topic, partition.partition, offset, None, None, (why,), time.time_ns() // 1_000_000)
+
+
+def start_of(consumer: Any, partition: Any, topic_id: str, applied_to: AppliedTo) -> int | None:
+    """Where to begin with a partition that a group has read.
+
+    Args:
+        consumer: A consumer of kafka-python with the group's id.
+        partition: Its partition.
+        topic_id: The topic's id.
+        applied_to: The collection that events are applied to.
+
+    Returns:
+        The committed offset if it was committed for this collection; else the earlier one of that and of what the
+        collection says itself. None if there is neither.
+    """
+    committed = consumer.committed(partition, metadata=True)
+    included = applied_to.start(topic_id, partition.partition)
+    if committed is None or included is None:
+        return included if committed is None else int(committed.offset)
+    return int(committed.offset if committed.metadata == applied_to.generation else min(committed.offset, included))

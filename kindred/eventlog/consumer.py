@@ -1,7 +1,6 @@
 """Reads the log as a member of a consumer group."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Self
 
 import structlog
@@ -11,34 +10,10 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.errors import CommitFailedError, CorruptRecordError, KafkaError, RebalanceInProgressError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from kindred.eventlog.broker import Broker, Record
-from kindred.eventlog.client import ClientThread, prepare_topics, record_of, step_over, unreachable
-from kindred.stores.port import LogPosition
+from kindred.eventlog.broker import AppliedTo, Broker, Record
+from kindred.eventlog.client import ClientThread, prepare_topics, record_of, start_of, step_over, unreachable
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class AppliedTo:
-    """The collection that events are applied to.
-
-    A committed offset carries the generation that everything before it is in. One that was committed for another
-    generation says nothing about this one, which then has what it says itself.
-
-    Args:
-        generation: The collection's generation.
-        included: By partition where the log goes on for a collection that was just swapped in.
-    """
-
-    generation: str = ""
-    included: Sequence[LogPosition] = ()
-
-    def start(self, topic_id: str, partition: int) -> int | None:
-        """The first offset of a partition that may not be in the collection; None if nobody knows."""
-        for position in self.included:
-            if (position.topic_id, position.partition) == (topic_id, partition):
-                return position.offset
-        return None
 
 
 class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
@@ -202,10 +177,8 @@ class EventConsumer:
     def _check_starts(self) -> None:
         """Goes back where the committed offset was committed for another collection than ours."""
         for partition in self._assigned.unchecked & self._consumer.assignment():
-            committed = self._consumer.committed(partition, metadata=True)
-            start = self._applied_to.start(self.topic_id, partition.partition)
-            same = committed is not None and committed.metadata == self._applied_to.generation
-            if not same and start is not None and start < self._consumer.position(partition):
+            start = start_of(self._consumer, partition, self.topic_id, self._applied_to)
+            if start is not None and start < self._consumer.position(partition):
                 log.info("reading on where the collection that was swapped in ends", partition=partition.partition)
                 self._consumer.seek(partition, start)
             self._assigned.unchecked.discard(partition)

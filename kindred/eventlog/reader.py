@@ -6,8 +6,8 @@ from kafka import KafkaConsumer
 from kafka.errors import CorruptRecordError, KafkaError
 from kafka.structs import TopicPartition
 
-from kindred.eventlog.broker import Broker, Record
-from kindred.eventlog.client import ClientThread, prepare_topics, record_of, step_over, unreachable
+from kindred.eventlog.broker import AppliedTo, Broker, Record
+from kindred.eventlog.client import ClientThread, prepare_topics, record_of, start_of, step_over, unreachable
 from kindred.stores.port import LogPosition
 
 
@@ -16,13 +16,15 @@ class LogReader:
 
     Args:
         broker: Where.
-        group: The group whose committed offsets it begins at.
+        group: The group whose offsets it begins at.
+        applied_to: The collection that the group applies events to.
         max_records: How many records a read returns at most.
     """
 
-    def __init__(self, broker: Broker, group: str, *, max_records: int) -> None:
+    def __init__(self, broker: Broker, group: str, applied_to: AppliedTo, *, max_records: int) -> None:
         self._broker = broker
         self._group = group
+        self._applied_to = applied_to
         self._max_records = max_records
         self._thread = ClientThread("kindred-reader")
         self._consumer: Any = None
@@ -83,8 +85,8 @@ class LogReader:
             self._consumer.assign(partitions)
             beginnings = self._consumer.beginning_offsets(partitions)
             for partition in partitions:
-                committed = self._consumer.committed(partition)
-                self._consumer.seek(partition, max(committed or 0, beginnings[partition]))
+                start = start_of(self._consumer, partition, self.topic_id, self._applied_to)
+                self._consumer.seek(partition, max(start or 0, beginnings[partition]))
         except KafkaError as error:
             raise unreachable(self._broker) from error
 

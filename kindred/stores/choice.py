@@ -6,9 +6,10 @@ An engine is imported only where it is used: each takes a noticeable part of a c
 from typing import TYPE_CHECKING
 
 from kindred.settings import Settings
-from kindred.stores.port import CollectionBuilder, Store
+from kindred.stores.port import CollectionBuilder, SharedBuilder, Store
 
 if TYPE_CHECKING:
+    from kindred.stores.qdrant.builder import QdrantBuilder
     from kindred.stores.qdrant.server import QdrantServer
 
 
@@ -43,20 +44,34 @@ def new_builder(settings: Settings, *, replace: bool = False) -> CollectionBuild
         UnavailableError: The server does not answer.
     """
     if settings.qdrant_url:
-        from kindred.stores.qdrant.builder import QdrantBuilder
-        from kindred.stores.qdrant.collections import Layout
-
-        layout = Layout(
-            shards=settings.qdrant_shards,
-            replicas=settings.qdrant_replicas,
-            write_consistency=settings.qdrant_write_consistency,
-            payload_on_disk=settings.qdrant_payload_on_disk,
-            index_on_disk=settings.qdrant_index_on_disk,
-        )
-        return QdrantBuilder(_server(settings), settings.collection, layout, replace=replace, grace=settings.swap_grace)
+        return _qdrant_builder(settings, replace=replace)
     from kindred.stores.edge import EdgeBuilder
 
     return EdgeBuilder(settings.data_dir, replace=replace)
+
+
+def shared_builder(settings: Settings) -> SharedBuilder:
+    """Begins the collection that is to replace the current one of a Qdrant server, which is used meanwhile.
+
+    Raises:
+        PreconditionError: As `open_store`.
+        UnavailableError: The server does not answer.
+    """
+    return _qdrant_builder(settings, replace=True)
+
+
+def _qdrant_builder(settings: Settings, *, replace: bool) -> "QdrantBuilder":
+    from kindred.stores.qdrant.builder import QdrantBuilder
+    from kindred.stores.qdrant.collections import Layout
+
+    layout = Layout(
+        shards=settings.qdrant_shards,
+        replicas=settings.qdrant_replicas,
+        write_consistency=settings.qdrant_write_consistency,
+        payload_on_disk=settings.qdrant_payload_on_disk,
+        index_on_disk=settings.qdrant_index_on_disk,
+    )
+    return QdrantBuilder(_server(settings), settings.collection, layout, replace=replace, grace=settings.swap_grace)
 
 
 def where(settings: Settings) -> str:

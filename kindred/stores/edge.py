@@ -37,7 +37,6 @@ from kindred.stores.port import (
     RatingCounts,
     StoredUser,
     UserWrite,
-    point_id_of,
 )
 from kindred.weighting import SparseVector
 
@@ -93,7 +92,7 @@ class _PointParts(NamedTuple):
 
 def _user_parts(write: UserWrite) -> _PointParts:
     indices, values = write.vector
-    return _PointParts(point_id_of(write.user.user_id), indices.tolist(), values.tolist(), user_payload(write.user))
+    return _PointParts(write.user.point_id, indices.tolist(), values.tolist(), user_payload(write.user))
 
 
 def _item_parts(entry: CatalogEntry, changed_at: int | None = None) -> _PointParts:
@@ -159,6 +158,10 @@ class EdgeStore:
             raise
         return cls(data_dir, users, items, metadata, generation.name)
 
+    def successor(self) -> "EdgeBuilder":
+        """Begins the collection that is to replace this one, which stays open meanwhile."""
+        return EdgeBuilder(self._data_dir.path, replace=True, opened=self._data_dir)
+
     async def is_current(self) -> bool:
         """See `Store.is_current`: nobody else can swap while this process has the folder."""
         return True
@@ -192,7 +195,7 @@ class EdgeStore:
 
     async def write_users(self, writes: Sequence[UserWrite]) -> list[bool]:
         """See `Store.write_users`."""
-        ids = [point_id_of(write.user.user_id) for write in writes]
+        ids = [write.user.point_id for write in writes]
         revisions = {point_id: payload["revision"] for point_id, payload in self._read(self._users, ids, ["revision"])}
         current = [revisions.get(id_, 0) == write.user.revision - 1 for id_, write in zip(ids, writes, strict=True)]
         points = [_user_parts(write).point() for write, is_current in zip(writes, current, strict=True) if is_current]
@@ -279,16 +282,18 @@ class EdgeBuilder:
     Args:
         path: The data directory; made if it is not there.
         replace: Whether a collection that is there may be replaced.
+        opened: The folder, if this process has it open already and closes it itself.
 
     Raises:
         StoreInUseError: Another process has the folder open.
         StoreLoadedError: It holds a collection, and `replace` is false.
     """
 
-    def __init__(self, path: Path, *, replace: bool = False) -> None:
-        self._data_dir = DataDir(path)
+    def __init__(self, path: Path, *, replace: bool = False, opened: DataDir | None = None) -> None:
+        self._data_dir = opened or DataDir(path)
+        self._keep_open = opened is not None
         if DataDir.is_loaded(path) and not replace:
-            self._data_dir.close()
+            self._close()
             raise StoreLoadedError(str(path))
         self._generation = self._data_dir.new_generation()
         self._committed = False
@@ -300,7 +305,7 @@ class EdgeBuilder:
             )
         except BaseException:
             self._data_dir.discard(self._generation)
-            self._data_dir.close()
+            self._close()
             raise
 
     def __enter__(self) -> Self:
@@ -313,7 +318,7 @@ class EdgeBuilder:
             shard.close()
         if not self._committed:
             self._data_dir.discard(self._generation)
-        self._data_dir.close()
+        self._close()
 
     def add_items(self, entries: Iterable[CatalogEntry]) -> None:
         """See `CollectionBuilder.add_items`."""
@@ -343,6 +348,10 @@ class EdgeBuilder:
     def engine_seconds(self) -> float:
         """See `CollectionBuilder.engine_seconds`."""
         return self._engine_seconds
+
+    def _close(self) -> None:
+        if not self._keep_open:
+            self._data_dir.close()
 
     def _upsert(self, shard: qe.EdgeShard, parts: list[_PointParts]) -> None:
         start = perf_counter()  # making and freeing the engine's objects is the engine's work, too

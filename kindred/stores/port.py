@@ -1,7 +1,7 @@
 """The port: what the heart needs of a store. edge.py adapts the embedded engine, qdrant/ a Qdrant server."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, Self
 from uuid import UUID, uuid5
 
@@ -53,11 +53,12 @@ class StoredUser:
     """A user as stored.
 
     Args:
-        user_id: The external id; empty for a forgotten user whose id is no number: write with the id you asked for.
+        user_id: The external id; empty for a forgotten user whose id is no number.
         profile: What the user's events say.
         revision: Grows by one with every write; 1 is the first.
         source: The last event that was applied; None for a bulk load.
         removal: What the last forgetting removed; None if there was none.
+        read_from: The point that it was read from; None if it was not read.
     """
 
     user_id: str
@@ -65,6 +66,12 @@ class StoredUser:
     revision: int
     source: LogPosition | None = None
     removal: Removal | None = None
+    read_from: PointId | None = field(default=None, compare=False)
+
+    @property
+    def point_id(self) -> PointId:
+        """Where the user is stored."""
+        return point_id_of(self.user_id) if self.read_from is None else self.read_from
 
 
 class UserWrite(NamedTuple):
@@ -267,6 +274,25 @@ class CollectionBuilder(Protocol):
     @property
     def engine_seconds(self) -> float:
         """How long the engine itself has worked: the floor of a load."""
+
+
+class SharedBuilder(CollectionBuilder, Protocol):
+    """Builds a new collection beside one that is read and written meanwhile: `commit` in steps."""
+
+    def seal(self, metadata: CollectionMetadata) -> None:
+        """Ends the upload and describes the collection, which is not the current one yet."""
+
+    async def open(self) -> Store:
+        """Opens the sealed collection."""
+
+    def describe(self, metadata: CollectionMetadata) -> None:
+        """Describes the sealed collection anew."""
+
+    def swap(self) -> None:
+        """Makes it the current one, for everybody at once; the replaced one stays until `drop_replaced`."""
+
+    def drop_replaced(self) -> None:
+        """Drops the replaced collection, when the processes that read it have had time to follow."""
 
 
 def point_id_of(user_id: str) -> PointId:

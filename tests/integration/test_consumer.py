@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -29,6 +28,7 @@ from kindred.v1 import rating_event_pb2 as pb
 from kindred.v1.reaction_pb2 import REACTION_LIKE
 from tests.support.films import FILMS, INDEX, SPACE
 from tests.support.kafka_log import Raw, committed, read_records, read_with_headers, write_records
+from tests.support.place import Place
 from tests.support.system import BOUND, fresh_names
 from tests.support.watched_store import WatchedStore, watched_backend
 
@@ -122,13 +122,13 @@ async def consuming(settings: Settings, *, drain: bool = False) -> AsyncIterator
             await producer.close()
 
 
-def settings_of(films: Path, kafka: str, **changes: object) -> Settings:
+def settings_of(films: Place, kafka: str, **changes: object) -> Settings:
     """Settings of a test of its own."""
-    return Settings(**{"data_dir": films, "kafka": kafka, **LOCAL_SETTINGS, **fresh_names(), **changes})
+    return Settings(**{**films.options, "kafka": kafka, **LOCAL_SETTINGS, **fresh_names(), **changes})
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def consumer(kafka: str, films: Path) -> AsyncIterator[Consuming]:
+async def consumer(kafka: str, films: Place) -> AsyncIterator[Consuming]:
     """A consumer that has joined, shared by the tests that do not stop it."""
     async with consuming(settings_of(films, kafka)) as running:
         yield running
@@ -291,7 +291,7 @@ class TestPoison:
         assert letter.header("kindred-failed-at")
 
     @pytest.mark.parametrize("case", UNUSUAL)
-    async def test_unusual_records_stop_nobody(self, own_films: Path, kafka: str, user: str, case: str) -> None:
+    async def test_unusual_records_stop_nobody(self, own_films: Place, kafka: str, user: str, case: str) -> None:
         """Records that only other clients write become dead letters; what comes after them is applied."""
         good = [line(user, "50", 4), line(user, "172", 4)]
         unusual, applied = UNUSUAL[case](user)
@@ -341,7 +341,9 @@ class TestFailures:
         await until(lambda: _offset(consumer, partition), offset + 2, consumer.task)
         assert len([each for each in await consumer.dead() if each.key == user.encode()]) == 1
 
-    async def test_an_unexpected_error_of_the_store_does_not_skip(self, own_films: Path, kafka: str, user: str) -> None:
+    async def test_an_unexpected_error_of_the_store_does_not_skip(
+        self, own_films: Place, kafka: str, user: str
+    ) -> None:
         """A defect stops the consumer, loudly, and leaves its batch to the next one: nothing is committed."""
         settings = settings_of(own_films, kafka, session_timeout=2)
 
@@ -360,7 +362,7 @@ class TestFailures:
 class TestCommit:
     @pytest.mark.parametrize("fails", ["commit", "dead letters"])
     async def test_a_crash_before_the_commit_changes_nothing(
-        self, own_films: Path, kafka: str, user: str, fails: str
+        self, own_films: Place, kafka: str, user: str, fails: str
     ) -> None:
         """A batch that was applied and not committed is read again by the next consumer, to the same effect."""
         settings = settings_of(own_films, kafka, session_timeout=2)
@@ -427,7 +429,7 @@ class _Crashing:
 
 
 class TestStop:
-    async def test_what_was_acknowledged_right_before_is_applied(self, own_films: Path, kafka: str, user: str) -> None:
+    async def test_what_was_acknowledged_right_before_is_applied(self, own_films: Place, kafka: str, user: str) -> None:
         """With draining, everything that the broker had when the stop came is in the store when the consumer is."""
         async with consuming(settings_of(own_films, kafka, session_timeout=2, batch_size=50), drain=True) as running:
             store = running.store
@@ -440,7 +442,7 @@ class TestStop:
         await inner.close()
 
     async def test_what_was_acknowledged_before_the_group_was_joined_is_applied(
-        self, own_films: Path, kafka: str, user: str
+        self, own_films: Place, kafka: str, user: str
     ) -> None:
         """A system that is told to stop while it still joins its group applies what it acknowledged all the same."""
         settings = settings_of(own_films, kafka, session_timeout=2)
@@ -458,7 +460,7 @@ class TestStop:
 
     @pytest.mark.parametrize("batches", [(1, 10), (3, 10, 10), (20,)])
     async def test_draining_reads_to_the_very_end(
-        self, own_films: Path, kafka: str, user: str, batches: tuple[int, ...]
+        self, own_films: Place, kafka: str, user: str, batches: tuple[int, ...]
     ) -> None:
         """Draining ends when every record is applied, however many came together, and not much later."""
         settings = settings_of(own_films, kafka, session_timeout=2, partitions=1)
@@ -484,7 +486,7 @@ class TestStop:
             assert all(stored)
         await producer.close()
 
-    async def test_without_draining_it_stops_at_once(self, own_films: Path, kafka: str, user: str) -> None:
+    async def test_without_draining_it_stops_at_once(self, own_films: Place, kafka: str, user: str) -> None:
         """A consumer of a log that outlives it stops after the batch under way; the rest is read by the next one."""
         settings = settings_of(own_films, kafka, session_timeout=2, batch_size=1)
         users = [f"{user}-{number}" for number in range(300)]
@@ -504,7 +506,7 @@ async def _nothing() -> None:
 
 
 class TestOddTopics:
-    async def test_another_number_of_partitions_is_fine(self, own_films: Path, kafka: str, user: str) -> None:
+    async def test_another_number_of_partitions_is_fine(self, own_films: Place, kafka: str, user: str) -> None:
         """A topic that somebody made with other partitions is read whole."""
         settings = settings_of(own_films, kafka, session_timeout=2, partitions=17)
         await asyncio.to_thread(prepare_topics, settings.broker())
@@ -514,7 +516,7 @@ class TestOddTopics:
             for number in range(100):
                 await running.applied(f"{user}-{number}", {"50": 4.0})
 
-    async def test_a_broker_that_is_away_is_waited_for(self, own_films: Path, kafka: str) -> None:
+    async def test_a_broker_that_is_away_is_waited_for(self, own_films: Place, kafka: str) -> None:
         """A consumer whose broker is not there tries again, and stops at once when it is told to."""
         settings = settings_of(own_films, "127.0.0.1:1", kafka_timeout=0.5)
         producer = EventProducer(settings.broker())

@@ -1,26 +1,25 @@
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from google.protobuf.struct_pb2 import Value
 
 from cli.runtime import running
-from kindred.settings import Settings
 from kindred.v1 import catalog_service_pb2 as pb
 from kindred.v1 import recommendation_service_pb2 as recommendation
 from kindred.v1.item_pb2 import ITEM_VIEW_FULL, ITEM_VIEW_ID, Item
 from tests.support.films import FILMS
+from tests.support.place import Place
 from tests.support.system import BOUND, System, connected
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def own(own_films: Path) -> AsyncIterator[System]:
+async def own(own_films: Place) -> AsyncIterator[System]:
     """A server over data that only this test has."""
-    settings = Settings(data_dir=own_films, port=0)
+    settings = own_films.settings(port=0)
     async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
         yield System(settings, parts.address, client)
 
@@ -128,7 +127,7 @@ class TestGetItems:
 
 
 class TestUpsertItems:
-    async def test_new_items_are_there_at_once_and_after_a_restart(self, own_films: Path) -> None:
+    async def test_new_items_are_there_at_once_and_after_a_restart(self, own_films: Place) -> None:
         """Items of every kind of id are created, found, and still the same when the server is started again."""
         items = [
             Item(
@@ -148,7 +147,7 @@ class TestUpsertItems:
             for number, item_id in enumerate(["51", "0", "2147483648", "007", "new", "új/🎬", "18446744073709551616"])
         ]
         for start in range(2):
-            settings = Settings(data_dir=own_films, port=0)
+            settings = own_films.settings(port=0)
             async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
                 system = System(settings, parts.address, client)
                 if start == 0:

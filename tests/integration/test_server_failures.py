@@ -75,10 +75,10 @@ class TestBrokerAway:
         ],
     )
     async def test_writing_is_unavailable_within_the_deadline(
-        self, films: Path, dead_port: int, method: str, request_: object
+        self, films_dir: Path, dead_port: int, method: str, request_: object
     ) -> None:
         """Without a broker every write is UNAVAILABLE with a time to retry after, before the caller's deadline."""
-        settings = Settings(data_dir=films, port=0, kafka=f"127.0.0.1:{dead_port}", kafka_timeout=2)
+        settings = Settings(data_dir=films_dir, port=0, kafka=f"127.0.0.1:{dead_port}", kafka_timeout=2)
         async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
             loop = asyncio.get_running_loop()
             start = loop.time()
@@ -87,9 +87,9 @@ class TestBrokerAway:
             assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "LOG_UNAVAILABLE")
             assert failure.details[RetryInfo].retry_delay.ToMilliseconds() > 0
 
-    async def test_everything_else_works(self, films: Path, dead_port: int) -> None:
+    async def test_everything_else_works(self, films_dir: Path, dead_port: int) -> None:
         """Without a broker recommendations, lists and the catalog are as always, also while writes fail."""
-        settings = Settings(data_dir=films, port=0, kafka=f"127.0.0.1:{dead_port}", kafka_timeout=2)
+        settings = Settings(data_dir=films_dir, port=0, kafka=f"127.0.0.1:{dead_port}", kafka_timeout=2)
         async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
             writes = [asyncio.ensure_future(client.ratings.RecordRatings(ONE_RATING, timeout=2)) for _ in range(20)]
             answer = await client.recommendations.Recommend(SEVEN, timeout=1)
@@ -100,24 +100,24 @@ class TestBrokerAway:
             failures = await asyncio.gather(*map(failure_of, writes))
             assert {failure.code for failure in failures} == {grpc.StatusCode.UNAVAILABLE}
 
-    async def test_a_bad_request_is_told_so_without_a_broker(self, films: Path, dead_port: int) -> None:
+    async def test_a_bad_request_is_told_so_without_a_broker(self, films_dir: Path, dead_port: int) -> None:
         """What is wrong in itself is INVALID_ARGUMENT, broker or not."""
-        settings = Settings(data_dir=films, port=0, kafka=f"127.0.0.1:{dead_port}", kafka_timeout=2)
+        settings = Settings(data_dir=films_dir, port=0, kafka=f"127.0.0.1:{dead_port}", kafka_timeout=2)
         async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
             failure = await failure_of(client.ratings.RecordRatings(rating.RecordRatingsRequest(), timeout=BOUND))
             assert failure.code is grpc.StatusCode.INVALID_ARGUMENT
 
-    async def test_a_broker_that_comes_later_is_used(self, films: Path, dead_port: int) -> None:
+    async def test_a_broker_that_comes_later_is_used(self, films_dir: Path, dead_port: int) -> None:
         """A server that started before its broker records as soon as the broker is there."""
-        settings = Settings(data_dir=films, port=0, kafka=f"127.0.0.1:{dead_port}", kafka_timeout=1)
+        settings = Settings(data_dir=films_dir, port=0, kafka=f"127.0.0.1:{dead_port}", kafka_timeout=1)
         async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
             assert (await failure_of(client.ratings.RecordRatings(ONE_RATING, timeout=2))).reason == "LOG_UNAVAILABLE"
             with local_broker(dead_port):
                 await until_recorded(client)
 
-    async def test_a_broker_that_goes_and_comes_back_is_used_again(self, films: Path, dead_port: int) -> None:
+    async def test_a_broker_that_goes_and_comes_back_is_used_again(self, films_dir: Path, dead_port: int) -> None:
         """While a broker is gone writes are UNAVAILABLE within their deadline; when it is back they work."""
-        settings = Settings(data_dir=films, port=0, kafka=f"127.0.0.1:{dead_port}", kafka_timeout=1)
+        settings = Settings(data_dir=films_dir, port=0, kafka=f"127.0.0.1:{dead_port}", kafka_timeout=1)
         async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
             with local_broker(dead_port):
                 await until_recorded(client)
@@ -126,9 +126,9 @@ class TestBrokerAway:
             with local_broker(dead_port):
                 await until_recorded(client)
 
-    async def test_a_server_without_a_log_reads_only(self, films: Path) -> None:
+    async def test_a_server_without_a_log_reads_only(self, films_dir: Path) -> None:
         """A server that was started without a log refuses writes at once, and says why."""
-        backend = await Backend.open(Settings(data_dir=films))
+        backend = await Backend.open(Settings(data_dir=films_dir))
         server = KindredServer("127.0.0.1", 0)
         await server.start()
         await server.open(Current(backend))
@@ -140,9 +140,9 @@ class TestBrokerAway:
         await server.stop(0)
         await backend.store.close()
 
-    async def test_forgetting_without_a_consumer_runs_out_of_time(self, films: Path, kafka: str) -> None:
+    async def test_forgetting_without_a_consumer_runs_out_of_time(self, films_dir: Path, kafka: str) -> None:
         """Where nobody applies events, forgetting is recorded, and the caller is told that it is not done yet."""
-        settings = Settings(data_dir=films, port=0, kafka=kafka, topic="forget-nobody-applies")
+        settings = Settings(data_dir=films_dir, port=0, kafka=kafka, topic="forget-nobody-applies")
         async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
             await until_recorded(client)
             failure = await failure_of(client.ratings.ForgetUser(rating.ForgetUserRequest(user_id="7"), timeout=1))
@@ -164,9 +164,9 @@ async def until_recorded(client: Client) -> None:
 
 class TestStore:
     @pytest.fixture
-    async def parts(self, films: Path) -> AsyncIterator[SimpleNamespace]:
+    async def parts(self, films_dir: Path) -> AsyncIterator[SimpleNamespace]:
         """A server over a store that can be told to fail and to hang."""
-        async with watched_backend(Settings(data_dir=films)) as (backend, store):
+        async with watched_backend(Settings(data_dir=films_dir)) as (backend, store):
             server = KindredServer("127.0.0.1", 0)
             await server.start()
             await server.open(Current(backend))
@@ -264,9 +264,9 @@ def resources() -> tuple[int, int]:
 
 
 class TestLongOutage:
-    async def test_stopping_does_not_wait_for_a_broker_that_is_away(self, own_films: Path, dead_port: int) -> None:
+    async def test_stopping_does_not_wait_for_a_broker_that_is_away(self, own_films_dir: Path, dead_port: int) -> None:
         """A system whose broker never came stops within a few seconds."""
-        settings = Settings(data_dir=own_films, port=0, kafka=f"127.0.0.1:{dead_port}", kafka_timeout=2)
+        settings = Settings(data_dir=own_films_dir, port=0, kafka=f"127.0.0.1:{dead_port}", kafka_timeout=2)
         async with asyncio.timeout(15):
             async with running(settings, serve=True, consume=True) as parts, connected(parts.address) as client:
                 failure = await failure_of(client.ratings.RecordRatings(ONE_RATING, timeout=0.5))

@@ -56,9 +56,9 @@ async def health(client: Client, service: str) -> int:
 
 
 @asynccontextmanager
-async def watched(films: Path) -> AsyncIterator[tuple[KindredServer, Client, WatchedStore]]:
+async def watched(films_dir: Path) -> AsyncIterator[tuple[KindredServer, Client, WatchedStore]]:
     """A server over a store that can be told to hang and to fail."""
-    async with watched_backend(Settings(data_dir=films)) as (backend, store), listening() as (server, client):
+    async with watched_backend(Settings(data_dir=films_dir)) as (backend, store), listening() as (server, client):
         await server.open(Current(backend))
         yield server, client, store
 
@@ -92,9 +92,9 @@ class TestStart:
         assert failure.reason in ("STORE_UNAVAILABLE", "LOG_UNAVAILABLE")
         assert failure.details[RetryInfo].retry_delay.ToMilliseconds() > 0
 
-    async def test_health_tells_when_it_is_ready(self, films: Path) -> None:
+    async def test_health_tells_when_it_is_ready(self, films_dir: Path) -> None:
         """The whole and each service are NOT_SERVING until the store is open, then SERVING."""
-        backend = await Backend.open(Settings(data_dir=films))
+        backend = await Backend.open(Settings(data_dir=films_dir))
         async with listening() as (server, client):
             for service in ("", *SERVICES):
                 assert await health(client, service) == health_pb2.HealthCheckResponse.NOT_SERVING
@@ -113,7 +113,7 @@ class TestStart:
             with pytest.raises(OSError, match=f"cannot listen on {server.address}"):
                 await KindredServer(host, int(port)).start()
 
-    async def test_a_failed_start_leaves_nothing_open(self, own_films: Path) -> None:
+    async def test_a_failed_start_leaves_nothing_open(self, own_films_dir: Path) -> None:
         """Where a store is not loaded, the server's port is free again after the error, and another start works."""
         async with AsyncExitStack() as stack:
             blocker = KindredServer("127.0.0.1", 0)
@@ -123,28 +123,28 @@ class TestStart:
             for _ in range(2):
                 with pytest.raises(Exception, match="holds no collection"):
                     await stack.enter_async_context(
-                        running(Settings(data_dir=own_films / "no", port=port), serve=True, consume=False)
+                        running(Settings(data_dir=own_films_dir / "no", port=port), serve=True, consume=False)
                     )
             parts = await stack.enter_async_context(
-                running(Settings(data_dir=own_films, port=port), serve=True, consume=False)
+                running(Settings(data_dir=own_films_dir, port=port), serve=True, consume=False)
             )
             client = await stack.enter_async_context(connected(parts.address))
             assert await health(client, "") == health_pb2.HealthCheckResponse.SERVING
 
 
 class TestContract:
-    async def test_reflection_lists_every_service(self, films: Path) -> None:
+    async def test_reflection_lists_every_service(self, films_dir: Path) -> None:
         """Reflection gives the three services, health and itself, with every method and message of the contract."""
-        with serve_in_background(films) as address:
+        with serve_in_background(films_dir) as address:
             listed = await asyncio.to_thread(_reflected, address)
         services, methods = listed
         assert services == sorted([*SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"])
         assert methods == sorted(method.full_name for method in METHODS)
 
     @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
-    async def test_every_call_is_implemented(self, films: Path, method: object) -> None:
+    async def test_every_call_is_implemented(self, films_dir: Path, method: object) -> None:
         """No call of the contract answers UNIMPLEMENTED: an empty request is answered or named as wrong."""
-        with serve_in_background(films) as address:
+        with serve_in_background(films_dir) as address:
             async with connected(address) as client:
                 try:
                     answer = await empty_call(client, method)
@@ -153,9 +153,9 @@ class TestContract:
                 else:
                     GetMessageClass(method.output_type).FromString(answer)
 
-    async def test_a_call_that_is_not_in_the_contract_is_unimplemented(self, films: Path) -> None:
+    async def test_a_call_that_is_not_in_the_contract_is_unimplemented(self, films_dir: Path) -> None:
         """A method that nobody has is UNIMPLEMENTED."""
-        with serve_in_background(films) as address:
+        with serve_in_background(films_dir) as address:
             async with connected(address) as client:
                 call = client.channel.unary_unary("/kindred.v1.RecommendationService/Nothing")
                 assert (await failure_of(call(b"", timeout=BOUND))).code is grpc.StatusCode.UNIMPLEMENTED
@@ -176,9 +176,9 @@ def _reflected(address: str) -> tuple[list[str], list[str]]:
 
 
 class TestStop:
-    async def test_a_call_under_way_finishes_and_new_ones_are_refused(self, films: Path) -> None:
+    async def test_a_call_under_way_finishes_and_new_ones_are_refused(self, films_dir: Path) -> None:
         """While the server drains it takes no call, says NOT_SERVING to who watches, and answers the ones it has."""
-        async with watched(films) as (server, client, store):
+        async with watched(films_dir) as (server, client, store):
             stub = health_pb2_grpc.HealthStub(client.channel)
             watching = stub.Watch(health_pb2.HealthCheckRequest(service=""), timeout=BOUND)
             assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
@@ -200,9 +200,9 @@ class TestStop:
             watching.cancel()
             await stopping
 
-    async def test_what_does_not_finish_is_cut_off(self, films: Path) -> None:
+    async def test_what_does_not_finish_is_cut_off(self, films_dir: Path) -> None:
         """A call that outlasts the grace is ended, and the server stops."""
-        async with watched(films) as (server, client, store):
+        async with watched(films_dir) as (server, client, store):
             store.hanging = asyncio.Event()
             request = recommendation.RecommendRequest(user_id="7")
             under_way = asyncio.ensure_future(client.recommendations.Recommend(request, timeout=BOUND))
@@ -236,9 +236,9 @@ with serve_in_background(Path(sys.argv[1])) as address, grpc.insecure_channel(ad
 class TestSameBytes:
     async def test_the_same_request_gives_the_same_bytes_in_every_process(self, tmp_path: Path) -> None:
         """Answers to the same request over the same data are the same to the last bit, after every restart."""
-        films = load_films(tmp_path / "data")
-        await _add_rich_item(films)
-        answers = [await _ask(films) for _ in range(3)]
+        films_dir = load_films(tmp_path / "data")
+        await _add_rich_item(films_dir)
+        answers = [await _ask(films_dir) for _ in range(3)]
         assert {path: len(different) for path, different in answers[0].items()} == {
             "RecommendationService/Recommend": 1,
             "CatalogService/GetItem": 1,
@@ -249,22 +249,22 @@ class TestSameBytes:
             assert answer == answers[0]
 
 
-async def _add_rich_item(films: Path) -> None:
+async def _add_rich_item(films_dir: Path) -> None:
     """Adds an item with as many map entries as there may be: their order is where bytes may differ."""
     rich = item_pb2.Item(item_id="rich", title="Rich")
     for number in range(64):
         rich.attributes[f"attribute {number}"].number_value = number
     for number in range(16):
         rich.external_ids[f"scheme{number}"] = str(number)
-    with serve_in_background(films) as address:
+    with serve_in_background(films_dir) as address:
         async with connected(address) as client:
             await client.catalog.UpsertItems(catalog.UpsertItemsRequest(items=[rich]), timeout=BOUND)
 
 
-async def _ask(films: Path) -> dict[str, set[str]]:
+async def _ask(films_dir: Path) -> dict[str, set[str]]:
     """By call the hashes of the different answers that a new process gives."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", ASK, str(films), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", ASK, str(films_dir), stdout=asyncio.subprocess.PIPE
     )
     output, _ = await process.communicate()
     assert process.returncode == 0

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 class TestUnreadableRecords:
-    async def test_a_header_whose_name_is_no_text_stops_nobody(self, own_films: Path, kafka: str) -> None:
+    async def test_a_header_whose_name_is_no_text_stops_nobody(self, own_films_dir: Path, kafka: str) -> None:
         """After a record that the client cannot decode, later events are applied, and the process stops when told."""
         names = fresh_names()
         broker = Broker(kafka, names["topic"], names["dead_letter_topic"], partitions=1)
@@ -31,7 +31,7 @@ class TestUnreadableRecords:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        settings = {"data_dir": own_films, "kafka": kafka, "port": port, "partitions": 1, **LOCAL_SETTINGS, **names}
+        settings = {"data_dir": own_films_dir, "kafka": kafka, "port": port, "partitions": 1, **LOCAL_SETTINGS, **names}
         process = subprocess.Popen(  # noqa: ASYNC220, S603  # our own command
             [Path(sys.executable).parent / "kindred", "up", "--kafka", kafka],
             env=os.environ | {f"KINDRED_{name.upper()}": str(value) for name, value in settings.items()},

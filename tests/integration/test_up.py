@@ -89,10 +89,10 @@ async def stored(data_dir: Path, user: str) -> int:
 
 
 class TestStop:
-    async def test_a_clean_stop_applies_what_was_acknowledged(self, own_films: Path) -> None:
+    async def test_a_clean_stop_applies_what_was_acknowledged(self, own_films_dir: Path) -> None:
         """After SIGTERM what was acknowledged is in the store, the exit code is 0, and the broker is gone."""
         port, broker = free_port(), free_port()
-        with process("up", "--data-dir", own_films, "--port", port, "--broker-port", broker) as up:
+        with process("up", "--data-dir", own_films_dir, "--port", port, "--broker-port", broker) as up:
             async with serving(port) as client:
                 for film in (*SPACE, *ROMANCE):
                     await record(client, "newcomer", film)
@@ -101,13 +101,13 @@ class TestStop:
             assert up.stderr is not None
             assert up.stderr.read() == ""
         assert not listening(broker)
-        assert await stored(own_films, "newcomer") == len(SPACE) + len(ROMANCE)
+        assert await stored(own_films_dir, "newcomer") == len(SPACE) + len(ROMANCE)
 
-    async def test_it_goes_on_where_it_stopped(self, own_films: Path) -> None:
+    async def test_it_goes_on_where_it_stopped(self, own_films_dir: Path) -> None:
         """A second start over the same data answers with what the first one was told."""
         for place, film in enumerate(SPACE[:2], start=1):
             port = free_port()
-            with process("up", "--data-dir", own_films, "--port", port, "--broker-port", 0) as up:
+            with process("up", "--data-dir", own_films_dir, "--port", port, "--broker-port", 0) as up:
                 async with serving(port) as client:
                     token = await record(client, "regular", film)
                     request = RecommendRequest(user_id="regular", at_least_as_fresh=token)
@@ -118,10 +118,10 @@ class TestStop:
 
 
 class TestKill:
-    async def test_a_killed_process_leaves_data_that_opens_and_no_broker(self, own_films: Path) -> None:
+    async def test_a_killed_process_leaves_data_that_opens_and_no_broker(self, own_films_dir: Path) -> None:
         """After kill -9 in mid-stream the data directory opens with what was applied, and the broker is gone."""
         port, broker = free_port(), free_port()
-        with process("up", "--data-dir", own_films, "--port", port, "--broker-port", broker) as up:
+        with process("up", "--data-dir", own_films_dir, "--port", port, "--broker-port", broker) as up:
             async with serving(port) as client:
                 token = await record(client, "early", SPACE[0])
                 read = ListRatingsRequest(user_id="early", at_least_as_fresh=token)
@@ -134,14 +134,14 @@ class TestKill:
         async with asyncio.timeout(BOUND):
             while listening(broker):  # noqa: ASYNC110  # the kernel ends it, in its own time
                 await asyncio.sleep(0)
-        assert await stored(own_films, "early") == 1
+        assert await stored(own_films_dir, "early") == 1
 
-    async def test_a_broker_of_ones_own_keeps_what_was_acknowledged(self, own_films: Path, kafka: str) -> None:
+    async def test_a_broker_of_ones_own_keeps_what_was_acknowledged(self, own_films_dir: Path, kafka: str) -> None:
         """What was acknowledged before kill -9 is applied after the next start, if the broker still holds it."""
         names = {f"KINDRED_{name.upper()}": value for name, value in (fresh_names() | LOCAL_SETTINGS).items()}
         acknowledged: list[str] = []
         port = free_port()
-        with process("up", "--data-dir", own_films, "--port", port, "--kafka", kafka, **names) as up:
+        with process("up", "--data-dir", own_films_dir, "--port", port, "--kafka", kafka, **names) as up:
             async with serving(port) as client:
 
                 async def write(user: str) -> None:
@@ -156,7 +156,7 @@ class TestKill:
                 await asyncio.gather(*writes, return_exceptions=True)
         assert len(acknowledged) >= 100
         port = free_port()
-        with process("up", "--data-dir", own_films, "--port", port, "--kafka", kafka, **names):
+        with process("up", "--data-dir", own_films_dir, "--port", port, "--kafka", kafka, **names):
             async with serving(port) as client:
                 token = await record(client, "last", SPACE[0])
                 await client.ratings.ListRatings(
@@ -181,12 +181,12 @@ def failed(*arguments: object) -> str:
 
 
 class TestRefusals:
-    async def test_one_process_at_a_time(self, own_films: Path) -> None:
+    async def test_one_process_at_a_time(self, own_films_dir: Path) -> None:
         """A second process over the same data directory is told who has it and what to do."""
         port = free_port()
-        with process("up", "--data-dir", own_films, "--port", port, "--broker-port", 0) as up:
+        with process("up", "--data-dir", own_films_dir, "--port", port, "--broker-port", 0) as up:
             async with serving(port):
-                said = await asyncio.to_thread(failed, "serve", "--data-dir", own_films, "--port", 0)
+                said = await asyncio.to_thread(failed, "serve", "--data-dir", own_films_dir, "--port", 0)
         assert f"process {up.pid} (kindred up)" in said
         assert "kindred up" in said
 
@@ -198,13 +198,13 @@ class TestRefusals:
         assert not (tmp_path / "none").exists()
 
     @pytest.mark.parametrize(("option", "fix"), [("--port", "cannot listen"), ("--broker-port", "--broker-port")])
-    def test_a_port_that_is_taken(self, own_films: Path, option: str, fix: str) -> None:
+    def test_a_port_that_is_taken(self, own_films_dir: Path, option: str, fix: str) -> None:
         """A port that somebody else has is named, with what to do about it."""
         ports = {"--port": 0, "--broker-port": 0}
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
             other.listen()
             ports[option] = other.getsockname()[1]
-            said = failed("up", "--data-dir", own_films, *(part for pair in ports.items() for part in pair))
+            said = failed("up", "--data-dir", own_films_dir, *(part for pair in ports.items() for part in pair))
         assert str(ports[option]) in said
         assert fix in said

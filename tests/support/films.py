@@ -10,7 +10,7 @@ from kindred.items import CatalogEntry, Item
 from kindred.popularity import count_ratings
 from kindred.ratings import EMPTY_PROFILE, AttributesSet, Rated, RatingScale, merge
 from kindred.stores.edge import EdgeBuilder
-from kindred.stores.port import CollectionMetadata, StoredUser, UserWrite
+from kindred.stores.port import CollectionBuilder, CollectionMetadata, StoredUser, UserWrite
 from kindred.weighting import LikingWeighting, Weighting, stored_vector
 
 SCALE = RatingScale(0.5, 5.0)
@@ -72,6 +72,17 @@ def load_films(path: Path, weighting: Weighting | None = None) -> Path:
     Returns:
         The data directory.
     """
+    fill_with_films(EdgeBuilder(path), weighting)
+    return path
+
+
+def fill_with_films(builder: CollectionBuilder, weighting: Weighting | None = None) -> None:
+    """Builds a collection of these films and users, and commits it.
+
+    Args:
+        builder: A builder that was not entered yet.
+        weighting: The weighting; the default one if left out.
+    """
     weighting = weighting or LikingWeighting(SCALE)
     profiles = {
         user_id: merge(
@@ -89,14 +100,13 @@ def load_films(path: Path, weighting: Weighting | None = None) -> Path:
     indexes = np.array(sorted(INDEX.values()), np.uint32)
     rated, liked = count_ratings(profiles.values(), indexes, SCALE)
     place = {index: number for number, index in enumerate(indexes.tolist())}
-    with EdgeBuilder(path) as builder:
+    with builder:
         builder.add_items(
             CatalogEntry(index, film, int(rated[place[index]]), int(liked[place[index]]))
             for film, index in zip(FILMS, INDEX.values(), strict=True)
         )
         builder.add_users(_writes(profiles.items(), weighting))
         builder.commit(CollectionMetadata("films", SCALE, weighting, "2024-05-06T07:08:09+00:00"))
-    return path
 
 
 def _writes(profiles: Iterable[tuple[str, object]], weighting: Weighting) -> Iterable[UserWrite]:

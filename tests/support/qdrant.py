@@ -9,8 +9,8 @@ from kindred.stores.qdrant.store import QdrantStore
 class QdrantBackend:
     """A name on a server. See `tests.support.stores.StoreBackend`."""
 
-    def __init__(self, url: str, name: str) -> None:
-        self.server = QdrantServer(url)
+    def __init__(self, url: str, name: str, **options: object) -> None:
+        self.server = QdrantServer(url, **options)  # type: ignore[arg-type]  # as `QdrantServer` has them
         self.name = name
         self.opening = (
             "__import__('kindred.stores.qdrant.store').stores.qdrant.store.QdrantStore.open("

@@ -377,15 +377,24 @@ async def _upsert(collection: _Collection, request: Any, context: Any) -> None:
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
 
-async def serve(folder: Path, port: int, faults: Faults, started: Callable[[int], None], stop: asyncio.Event) -> None:
+async def serve(
+    folder: Path,
+    port: int,
+    faults: Faults,
+    started: Callable[[int], None],
+    stop: asyncio.Event,
+    credentials: grpc.ServerCredentials | None = None,
+) -> None:
     """Serves a folder until it is told to stop."""
     collections = Collections(folder)
     server = grpc.aio.server(interceptors=[_FaultInterceptor(faults)], options=OPTIONS)
     q.add_CollectionsServicer_to_server(collections, server)
     q.add_PointsServicer_to_server(Points(collections), server)
     q.add_QdrantServicer_to_server(Root(faults), server)
-    started(server.add_insecure_port(f"127.0.0.1:{port}"))
+    address = f"127.0.0.1:{port}"
+    bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     await server.start()
+    started(bound)
     await stop.wait()
     await server.stop(0)
     collections.close()
@@ -400,12 +409,15 @@ class RunningQdrant:
 
 
 @contextmanager
-def qdrant_over_edge(folder: Path, port: int = 0) -> Iterator[RunningQdrant]:
+def qdrant_over_edge(
+    folder: Path, port: int = 0, credentials: grpc.ServerCredentials | None = None
+) -> Iterator[RunningQdrant]:
     """Serves a folder on a thread of this process.
 
     Args:
         folder: Where the collections are kept.
         port: The port; 0 takes a free one.
+        credentials: For TLS; the URL is then for localhost.
     """
     faults = Faults()
     ready = threading.Event()
@@ -419,7 +431,7 @@ def qdrant_over_edge(folder: Path, port: int = 0) -> Iterator[RunningQdrant]:
 
     def run() -> None:
         try:
-            loop.run_until_complete(serve(folder, port, faults, started, stop))
+            loop.run_until_complete(serve(folder, port, faults, started, stop, credentials))
         finally:
             ready.set()
             loop.close()
@@ -428,7 +440,8 @@ def qdrant_over_edge(folder: Path, port: int = 0) -> Iterator[RunningQdrant]:
     thread.start()
     ready.wait(30)
     try:
-        yield RunningQdrant(f"http://127.0.0.1:{ports[0]}", faults)
+        url = f"https://localhost:{ports[0]}" if credentials else f"http://127.0.0.1:{ports[0]}"
+        yield RunningQdrant(url, faults)
     finally:
         faults.heal()
         loop.call_soon_threadsafe(stop.set)

@@ -13,10 +13,11 @@ from qdrant_client.grpc import PointsStub, PointStruct, UpsertPoints
 from kindred.errors import KindredError, StoreLoadedError
 from kindred.items import CatalogEntry
 from kindred.stores.payload import counts_of, counts_payloads, item_payload, user_payload
-from kindred.stores.port import CollectionMetadata, UserWrite, point_id_of
+from kindred.stores.port import CollectionMetadata, UserWrite
 from kindred.stores.qdrant.collections import Collections, Layout, items_collection, users_collection
 from kindred.stores.qdrant.messages import point
 from kindred.stores.qdrant.server import QdrantServer, answering
+from kindred.stores.qdrant.store import QdrantStore
 
 log = structlog.get_logger(__name__)
 
@@ -90,11 +91,11 @@ class QdrantBuilder:
 
     def add_users(self, users: Iterable[UserWrite]) -> None:
         """See `CollectionBuilder.add_users`."""
-        points = [point(point_id_of(write.user.user_id), write.vector, user_payload(write.user)) for write in users]
+        points = [point(write.user.point_id, write.vector, user_payload(write.user)) for write in users]
         self._upload(users_collection(self._name, self.generation), points)
 
     def seal(self, metadata: CollectionMetadata) -> None:
-        """Ends the upload: waits until the server has it all optimized, and describes it. It is not current yet.
+        """See `SharedBuilder.seal`: waits until the server has optimized it all.
 
         Raises:
             UnavailableError: The server failed.
@@ -104,29 +105,34 @@ class QdrantBuilder:
         start = perf_counter()
         self._finish(0)
         self._collections.settle(self.generation)
-        self._collections.describe(self.generation, metadata.to_json())
+        self.describe(metadata)
         self._engine_seconds += perf_counter() - start
 
+    async def open(self) -> QdrantStore:
+        """See `SharedBuilder.open`."""
+        return await QdrantStore.open(self._server, self._name, self.generation)
+
+    def describe(self, metadata: CollectionMetadata) -> None:
+        """See `SharedBuilder.describe`."""
+        self._collections.describe(self.generation, metadata.to_json())
+
     def swap(self) -> None:
-        """Makes the sealed collection the current one; the replaced one stays until `drop_replaced`."""
+        """See `SharedBuilder.swap`."""
         self._collections.make_current(self.generation)
         self._committed = True
 
     def drop_replaced(self) -> None:
-        """Drops the replaced collection, once the processes that read it have had time to follow."""
+        """See `SharedBuilder.drop_replaced`."""
         if self.replaced is not None:
-            time.sleep(self._grace)
             self._collections.drop(self.replaced)
 
     def commit(self, metadata: CollectionMetadata) -> None:
         """See `CollectionBuilder.commit`."""
         self.seal(metadata)
         self.swap()
+        if self.replaced is not None:
+            time.sleep(self._grace)
         self.drop_replaced()
-
-    def describe(self, metadata: CollectionMetadata) -> None:
-        """Describes a sealed collection anew."""
-        self._collections.describe(self.generation, metadata.to_json())
 
     @property
     def engine_seconds(self) -> float:

@@ -56,7 +56,6 @@ from kindred.stores.port import (
     RatingCounts,
     StoredUser,
     UserWrite,
-    point_id_of,
 )
 from kindred.stores.qdrant.collections import current_generation, items_collection, users_collection
 from kindred.stores.qdrant.messages import (
@@ -169,7 +168,7 @@ class QdrantStore:
         ]
         batch = UpdateBatchPoints(collection_name=self._users, wait=True, operations=operations, ordering=STRONG)
         await self._server.call(self._points.UpdateBatch, batch)
-        ids = [point_id_of(write.user.user_id) for write in writes]
+        ids = [write.user.point_id for write in writes]
         stored = dict(await self._read(self._users, ids, only("revision", "writer")))
         return [
             (payload := stored.get(id_, {})).get("revision") == write.user.revision and payload.get("writer") == mark
@@ -268,10 +267,7 @@ def _indexed(page: Iterable[tuple[PointId, Payload]]) -> Iterable[tuple[int, Pay
 
 def _conditional(revision: int, writes: Sequence[UserWrite], mark: str) -> PointsUpdateOperation:
     """The operation that writes users of one revision where the one before is stored: for the first one, nobody."""
-    points = [
-        point(point_id_of(write.user.user_id), write.vector, user_payload(write.user) | {"writer": mark})
-        for write in writes
-    ]
+    points = [point(write.user.point_id, write.vector, user_payload(write.user) | {"writer": mark}) for write in writes]
     first = revision == 1
     return PointsUpdateOperation(
         upsert=PointsUpdateOperation.PointStructList(

@@ -156,6 +156,8 @@ def _work(settings: Settings) -> None:
 
     async def run() -> None:
         stop = stop_on_signals()
+        if (parent := multiprocessing.parent_process()) is not None:  # a parent that is killed stops its workers, too
+            asyncio.get_running_loop().add_reader(parent.sentinel, stop.set)
         async with running(settings, serve=True, consume=False, stop=stop) as parts:
             await parts.until(stop)
 

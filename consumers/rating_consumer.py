@@ -60,12 +60,13 @@ class RatingConsumer:
         """
         looked = 0.0
         while not stop.is_set():
-            if self._current.backend is not self._backend:
+            if self._swapped():
                 self._backend = self._current.backend
                 await self._insist(partial(self._consumer.follow, self._backend.applied_to), stop)
             records = await self._insist(partial(self._consumer.poll, _POLL_SECONDS), stop)
             if records:
-                await self._insist(partial(self.process, records), stop)
+                # What is not committed when another collection comes is read again for that one.
+                await self._insist(partial(self.process, records), stop, unless=self._swapped)
             if self._consumer.partitions:
                 self._joined.set()
             if (now := perf_counter()) - looked > _LAG_INTERVAL and self._joined.is_set():
@@ -103,8 +104,11 @@ class RatingConsumer:
         """
         start = perf_counter()
         events, letters = self._decode(records)
-        if any(error.reason == UNKNOWN_ITEM for _, error in letters) and await self._backend.follower.look():
-            events, letters = self._decode(records)  # another process has added items meanwhile
+        if self._backend.store.shared and _has_unknown_item(letters):
+            await self._backend.follower.look()  # another process may have added it a moment ago
+            events, letters = self._decode(records)
+            if _has_unknown_item(letters) and self._current.settling:
+                raise UnavailableError("store", "an item may not have been brought over yet to the new collection")
         applied = await self._backend.updater.apply(events)
         await self._dead_letters.write(letters)
         offsets: dict[int, int] = {}
@@ -153,11 +157,16 @@ class RatingConsumer:
         for partition, lag in (await self._consumer.lag()).items():
             LAG.labels(partition).set(lag)
 
+    def _swapped(self) -> bool:
+        return self._current.backend is not self._backend
+
     @staticmethod
-    async def _insist(call: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T | None:
-        """Makes a call again and again until it succeeds, more slowly each time, or until it is told to stop."""
+    async def _insist(
+        call: Callable[[], Awaitable[T]], stop: asyncio.Event, unless: Callable[[], bool] = lambda: False
+    ) -> T | None:
+        """Makes a call again and again until it succeeds, more slowly each time, or until there is no point in it."""
         backoff = 0.1
-        while True:
+        while not unless():
             try:
                 return await call()
             except UnavailableError as error:
@@ -166,3 +175,8 @@ class RatingConsumer:
                 return None
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
             backoff = min(backoff * 2, _MAX_BACKOFF)
+        return None
+
+
+def _has_unknown_item(letters: Sequence[tuple[Record, EventError]]) -> bool:
+    return any(error.reason == UNKNOWN_ITEM for _, error in letters)

@@ -1,6 +1,7 @@
 """Everything that the doors share in one process, made from a store."""
 
 from dataclasses import dataclass
+from time import monotonic
 from typing import Self
 
 from kindred.catalog import Catalog
@@ -99,6 +100,7 @@ class Current:
 
     def __init__(self, backend: Backend | None = None) -> None:
         self._backend = backend
+        self._settled_at = 0.0
 
     @property
     def backend(self) -> Backend:
@@ -111,7 +113,18 @@ class Current:
             raise UnavailableError("store", "the server is starting: its store is not open yet")
         return self._backend
 
-    def adopt(self, backend: Backend) -> None:
-        """Puts a backend in its place; who waits for events waits for them there."""
+    @property
+    def settling(self) -> bool:
+        """Whether it was adopted so short a time ago that what others wrote last may still be brought over."""
+        return monotonic() < self._settled_at
+
+    def adopt(self, backend: Backend, settle_in: float) -> None:
+        """Puts a backend in its place; who waits for events waits for them there.
+
+        Args:
+            backend: Over the collection that was swapped in.
+            settle_in: Seconds until everything is in it that was written to the one before.
+        """
         backend.freshness.follow(backend.store)
+        self._settled_at = monotonic() + settle_in
         self._backend = backend

@@ -8,7 +8,7 @@ from kindred.catalog import Catalog
 from kindred.items import CatalogEntry
 from kindred.stores.port import Store
 
-_OVERLAP_MS = 10_000
+OVERLAP_MS = 10_000
 """How far the clocks of writers may differ: so much of what was seen is looked at again."""
 _PAUSE = 0.1
 """Seconds between looks for items that are unknown."""
@@ -70,7 +70,7 @@ class CatalogFollower:
 
     async def _look(self) -> int:
         looked = monotonic()
-        changed = await self._store.changed_items(self._seen - _OVERLAP_MS)
+        changed = await self._store.changed_items(self._seen - OVERLAP_MS)
         self._looked = looked
         self._seen = max([self._seen, *(each.changed_at for each in changed)])
         entries = []

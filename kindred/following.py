@@ -111,7 +111,7 @@ async def _swap(current: Current, settings: Settings, closing: set[asyncio.Task[
         await new.store.close()
         return
     log.info("following the collection that was swapped in", old=old.store.generation, new=new.store.generation)
-    current.adopt(new)
+    current.adopt(new, settings.swap_grace)
 
     async def close_later() -> None:
         await asyncio.sleep(settings.swap_grace)  # calls under way end on the store that they began with

@@ -14,6 +14,7 @@ from time import perf_counter
 import structlog
 
 from kindred.catalog import Catalog
+from kindred.catalog_follower import OVERLAP_MS
 from kindred.eventlog.broker import AppliedTo, Record
 from kindred.eventlog.reader import LogReader
 from kindred.events import UNKNOWN_ITEM, EventDecoder, EventError
@@ -118,9 +119,10 @@ async def _shared(settings: Settings, copying: "_Copying") -> int:
                 await copying.bring_items_up(copy)
                 builder.describe(copying.metadata(await reader.positions()))
                 builder.swap()
+                await copying.bring_items_up(copy)  # those that were acknowledged right before
                 copying.progress.stage("Waiting until everybody has followed", None)
                 await asyncio.sleep(settings.swap_grace)
-                await copying.bring_items_up(copy)  # those that servers which had not followed yet have written
+                await copying.bring_items_up(copy)  # those of servers that ended before they could follow
             finally:
                 await copy.close()
             builder.drop_replaced()
@@ -137,7 +139,9 @@ class _Copying:
         self.copied: dict[int, Item] = {}
         self.users = 0
         self.ratings = 0
-        self._created_at = datetime.now(UTC).isoformat(timespec="seconds")
+        now = datetime.now(UTC)
+        self._created_at = now.isoformat(timespec="seconds")
+        self._since = int(now.timestamp() * 1000) - OVERLAP_MS
 
     async def make(self, name: WeightingName, shrinkage: float) -> Weighting:
         """The weighting; z-scores need a look at all ratings."""
@@ -174,12 +178,18 @@ class _Copying:
 
     async def bring_items_up(self, copy: Store) -> list[CatalogEntry]:
         """Copies the items that were written to the old collection since, unless they were written to the new one."""
-        changed = [entry for entry in await self.store.items() if self.copied.get(entry.index) != entry.item]
-        there: dict[int, Item] = {entry.index: entry.item for entry in await copy.items()} if changed else {}
-        missing = [entry for entry in changed if there.get(entry.index) == self.copied.get(entry.index)]
-        if missing:
-            await copy.replace_items(missing)
-        self.copied |= {entry.index: entry.item for entry in changed}
+        changed = {each.index: each.item for each in await self.store.changed_items(self._since)}
+        changed = {index: item for index, item in changed.items() if self.copied.get(index) != item}
+        if not changed:
+            return []
+        written = {each.index: each.item for each in await copy.changed_items(self._since)}
+        missing = [
+            CatalogEntry(index, item)
+            for index, item in changed.items()
+            if written.get(index, self.copied.get(index)) == self.copied.get(index)
+        ]
+        await copy.replace_items(missing)
+        self.copied |= changed
         return missing
 
 

@@ -10,7 +10,7 @@ from kindred.v1.catalog_service_pb2_grpc import CatalogServiceServicer
 from server.checks import Checks
 from server.grpc_types import Context
 from server.messages import item_message, item_messages, item_of
-from server.state import ServerState
+from server.state import ServerState, patience
 
 MAX_FOUND = 100
 DEFAULT_FOUND = 10
@@ -94,5 +94,5 @@ class CatalogService(CatalogServiceServicer):
                 checks.violations += check_item(items[-1], f"items[{place}]")
             checks.unique([item.item_id for item in items], "items", within=".item_id")
         checks.done()
-        created, updated = await self._state.backend.items.upsert(items)
+        created, updated = await self._state.upsert(items, patience(context))
         return pb.UpsertItemsResponse(created_count=created, updated_count=updated)

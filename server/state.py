@@ -1,17 +1,21 @@
 """What the services work with: nothing while the store is being opened, then the backend and the event log."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 
 from kindred.backend import Backend, Current
 from kindred.errors import UnavailableError
 from kindred.eventlog.producer import EventProducer
 from kindred.events import to_message
 from kindred.freshness import FreshnessToken
+from kindred.items import Item
 from kindred.stores.port import StoredUser
 from kindred.v1.rating_event_pb2 import RatingEvent
 from server.grpc_types import Context
 
+_FOLLOW_SECONDS = 0.02
 _DEFAULT_PATIENCE = 10.0
 """Seconds that a call without a deadline waits for the log or for freshness."""
 _REPLY_SHARE = 0.9
@@ -74,6 +78,31 @@ class ServerState:
         if not token:
             return None
         return await self.backend.freshness.wait(FreshnessToken.decode(token, "at_least_as_fresh"), timeout)
+
+    async def upsert(self, items: Sequence[Item], timeout: float) -> tuple[int, int]:
+        """Adds and replaces items in the current collection, whichever that is when it returns.
+
+        Args:
+            items: Items, each id once.
+            timeout: Seconds that it may take to follow a collection that is swapped in meanwhile.
+
+        Returns:
+            How many are new, and how many were replaced.
+
+        Raises:
+            UnavailableError: The store is away, or another collection was swapped in and not followed in time.
+        """
+        deadline = monotonic() + timeout
+        while True:
+            backend = self.backend
+            counts = await backend.items.upsert(items)
+            if await backend.store.is_current():
+                return counts
+            # Whoever builds the new one brings over what was written before the swap, and this may have been after.
+            while self.backend is backend:
+                if monotonic() > deadline:
+                    raise UnavailableError("store", "another collection is being swapped in")
+                await asyncio.sleep(_FOLLOW_SECONDS)
 
 
 def patience(context: Context) -> float:

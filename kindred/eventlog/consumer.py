@@ -158,6 +158,7 @@ class EventConsumer:
     def _poll(self, timeout: float) -> list[Record]:
         try:
             self._check_starts()
+            self._join_again_if_stuck()
             polled = self._consumer.poll(int(timeout * 1000))
             for partition in self._assigned.unchecked & polled.keys():
                 # It came with this very poll: read again once it is clear where to start.
@@ -169,6 +170,19 @@ class EventConsumer:
         finally:
             self.partitions = frozenset(each.partition for each in self._consumer.assignment())
         return [record_of(record) for records in polled.values() for record in records]
+
+    def _join_again_if_stuck(self) -> None:
+        """Joins the group again where kafka-python has forgotten to.
+
+        In 3.0.12 a join that outlasts the poll that began it, and that only changed metadata caused, is finished and
+        never taken up: no partitions, no heartbeats and no error, for good.
+        """
+        coordinator = self._consumer._coordinator  # noqa: SLF001  # nothing public tells
+        joining = coordinator._join_task  # noqa: SLF001
+        finished = joining is not None and getattr(joining, "is_done", False)
+        if not self._consumer.assignment() and finished and not coordinator.need_rejoin():
+            log.warning("joining the group again: the last join was never taken up")
+            coordinator.request_rejoin()
 
     def _follow(self, applied_to: AppliedTo) -> None:
         self._applied_to = applied_to

@@ -225,6 +225,8 @@ def answering(server: QdrantServer) -> Iterator[None]:
             message = f"{server.target} is not Qdrant's gRPC port; KINDRED_QDRANT_URL names that one, usually 6334"
             raise PreconditionError("QDRANT_URL", server.target, message) from error
         raise
+    except grpc.aio.UsageError as error:
+        raise UnavailableError("store", "the connection to Qdrant is closed") from error
     except ResourceExhaustedResponse as error:
         delay = float(error.retry_after_s)
         raise UnavailableError("store", "Qdrant is overloaded", retry_after=delay) from error

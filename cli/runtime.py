@@ -109,9 +109,7 @@ async def running(
         task = None
         if consume:
             stop_consumer = asyncio.Event()
-            task = asyncio.create_task(
-                consume_events(settings, current, producer, membership, stop_consumer, drain=drain)
-            )
+            task = asyncio.create_task(consume_events(settings, current, membership, stop_consumer, drain=drain))
             stack.push_async_callback(_finish, task, stop_consumer)
             counting = keep_counts(
                 lambda: (current.backend.store, current.backend.catalog),

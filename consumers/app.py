@@ -44,7 +44,6 @@ class Membership:
 async def consume_events(
     settings: Settings,
     current: Current,
-    producer: EventProducer,
     membership: Membership,
     stop: asyncio.Event,
     *,
@@ -55,34 +54,51 @@ async def consume_events(
     Args:
         settings: The settings.
         current: What events are applied to.
-        producer: Where dead letters are written to.
         membership: Is told what part in the group it has.
         stop: Tells it to stop; the batch under way is finished first.
         drain: Whether to apply what the log still holds before stopping: for a log that does not outlive the process.
     """
+    # A producer of their own: a letter that is too large ends everything that its producer has under way.
+    producer = EventProducer(settings.broker())
     letters = DeadLetters(producer, settings.dead_letter_topic, settings.kafka_timeout)
-    while not stop.is_set():
-        member = EventConsumer(
-            settings.broker(),
-            settings.group,
-            session_timeout=settings.session_timeout,
-            max_records=settings.batch_size,
-            fetch_wait=settings.fetch_wait,
-            instance=settings.group_instance,
-            applied_to=current.backend.applied_to,
-        )
-        try:
-            async with member:
-                membership.member = member
-                consumer = RatingConsumer(member, current, letters, membership.joined)
-                await consumer.run(stop)
-                if drain:
-                    await consumer.drain(settings.drain_grace)
-        except UnavailableError as error:
-            log.warning("waiting for the event log", error=str(error))
-        finally:
-            membership.member = None
-        if not stop.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_JOIN_AGAIN_SECONDS):
-                    await stop.wait()
+    try:
+        while not stop.is_set():
+            await _be_member(settings, current, letters, membership, stop, drain=drain)
+    finally:
+        await producer.close()
+
+
+async def _be_member(
+    settings: Settings,
+    current: Current,
+    letters: DeadLetters,
+    membership: Membership,
+    stop: asyncio.Event,
+    *,
+    drain: bool,
+) -> None:
+    """Joins the group and reads until it is told to stop or the broker goes away; then waits a little."""
+    member = EventConsumer(
+        settings.broker(),
+        settings.group,
+        session_timeout=settings.session_timeout,
+        max_records=settings.batch_size,
+        fetch_wait=settings.fetch_wait,
+        instance=settings.group_instance,
+        applied_to=current.backend.applied_to,
+    )
+    try:
+        async with member:
+            membership.member = member
+            consumer = RatingConsumer(member, current, letters, membership.joined)
+            await consumer.run(stop)
+            if drain:
+                await consumer.drain(settings.drain_grace)
+    except UnavailableError as error:
+        log.warning("waiting for the event log", error=str(error))
+    finally:
+        membership.member = None
+    if not stop.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_JOIN_AGAIN_SECONDS):
+                await stop.wait()

@@ -99,12 +99,7 @@ class EventProducer:
     def _drop(self, producer: Any, error: Exception) -> None:
         task = self._connecting
         current = task is not None and task.done() and not task.cancelled() and task.exception() is None
-        if (
-            task is not None
-            and current
-            and task.result()[0] is producer
-            and not isinstance(error, MessageSizeTooLargeError)
-        ):
+        if task is not None and current and task.result()[0] is producer:
             log.warning("connecting to the event log anew", error=str(error))
             self._connecting = None
             self._closing = asyncio.create_task(self._thread.call(producer.close, 0))

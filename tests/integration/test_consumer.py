@@ -111,7 +111,7 @@ async def consuming(settings: Settings, *, drain: bool = False) -> AsyncIterator
     membership, stop = Membership(), asyncio.Event()
     async with watched_backend(settings) as (backend, store):
         current = Current(backend)
-        task = asyncio.create_task(consume_events(settings, current, producer, membership, stop, drain=drain))
+        task = asyncio.create_task(consume_events(settings, current, membership, stop, drain=drain))
         try:
             async with asyncio.timeout(BOUND):
                 await membership.joined.wait()
@@ -306,7 +306,13 @@ class TestPoison:
         else:
             [(letter, headers)] = letters
             assert letter.header("kindred-offset") == b"1"
-            assert (letter.key, letter.value or None) == (unusual.key, unusual.value)
+            assert letter.key == unusual.key
+            if (size := letter.header("kindred-value-bytes")) is None:
+                assert (letter.value or None) == unusual.value
+            else:  # a broker that takes nothing larger gets the beginning
+                assert unusual.value is not None
+                assert letter.value is not None
+                assert (int(size), unusual.value.startswith(letter.value)) == (len(unusual.value), True)
             assert headers[: len(unusual.headers)] == [(name, value or b"") for name, value in unusual.headers]
 
     async def test_a_flood_of_poison_is_worked_off(self, consumer: Consuming, user: str) -> None:
@@ -452,7 +458,7 @@ class TestStop:
         membership, stop = Membership(), asyncio.Event()
         async with watched_backend(settings) as (backend, store):
             stop_soon = asyncio.get_running_loop().call_later(0.3, stop.set)
-            await consume_events(settings, Current(backend), producer, membership, stop, drain=True)
+            await consume_events(settings, Current(backend), membership, stop, drain=True)
             stop_soon.cancel()
             [stored] = await store.users([point_id_of(user)])
             assert ratings_of(stored and stored.profile) == {"50": 4.0}
@@ -522,9 +528,7 @@ class TestOddTopics:
         producer = EventProducer(settings.broker())
         membership, stop = Membership(), asyncio.Event()
         async with watched_backend(settings) as (backend, _):
-            task = asyncio.create_task(
-                consume_events(settings, Current(backend), producer, membership, stop, drain=True)
-            )
+            task = asyncio.create_task(consume_events(settings, Current(backend), membership, stop, drain=True))
             with pytest.raises(UnavailableError):
                 await producer.connect()
             stop.set()

@@ -90,7 +90,8 @@ class TestReadYourWrites:
         )
         answer = await recommend(system, token, user_id=user, limit=3)
         assert answer.strategy == recommendation.STRATEGY_PERSONALIZED
-        assert answer.as_of == recommendation.AsOf(profile_revision=1, stored_ratings=3)
+        assert answer.as_of.stored_ratings == 3
+        assert 1 <= answer.as_of.profile_revision <= 3  # as many as the broker made batches of it
         stored = await listed(system, user)
         assert [(each.item.item_id, each.value) for each in stored.ratings] == [
             ("172", 5.0),

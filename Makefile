@@ -7,10 +7,10 @@ READY  := $(VENV)/.ready
 RESOLVE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench protos lock clean
+.PHONY: help demo compose-demo test check bench protos lock clean
 
 help:            ## What there is to make
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements-dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Kindred needs Python 3.11 or newer; set PYTHON=python3.11")'
@@ -22,8 +22,12 @@ $(READY): requirements-dev.lock pyproject.toml
 demo: $(READY)   ## Load MovieLens 100K, start everything, tell the story (KEEP=1 stays up)
 	$(BIN)/kindred demo $(if $(KEEP),--keep)
 
-test: $(READY)   ## Every test that needs no container
-	$(BIN)/python -m pytest
+compose-demo: $(READY) ## Load MovieLens 100K into `docker compose up`, and tell the story against it
+	docker compose run --rm loader
+	$(BIN)/kindred demo --server localhost:50051 --kafka localhost:9092
+
+test: $(READY)   ## Every test; SERVICES=embedded, kafka, containers or external says what on
+	$(BIN)/python -m pytest $(if $(SERVICES),--services $(SERVICES))
 
 check: $(READY)  ## Lint, format, types
 	$(BIN)/ruff check .

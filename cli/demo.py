@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.output import misused
+from kindred.errors import UnavailableError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -19,6 +22,13 @@ def demo(
     data_dir: Annotated[Path, typer.Option(help="Where to load the data set; an earlier demo's is replaced.")] = Path(
         "data/demo"
     ),
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Tell it against a server that runs, with MovieLens 100K loaded."),
+    ] = None,
+    kafka: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="With --server: the Kafka of its consumers.")
+    ] = None,
 ) -> None:
     """Loads MovieLens 100K, starts broker, consumer and server, and tells what they do.
 
@@ -26,15 +36,21 @@ def demo(
 
       kindred demo
       kindred demo --keep
+      kindred demo --server localhost:50051 --kafka localhost:9092
     """
+    if (server is None) != (kafka is None) or (server is not None and keep):
+        raise misused("give --server and --kafka together, and then no --keep: that system stays up anyway")
     from rich.console import Console
 
     from cli.local_broker import LOCAL_SETTINGS, local_broker
-    from kindred.settings import Settings
+    from kindred.settings import Settings, load_settings
     from kindred.telemetry import configure_logging
 
     configure_logging("warning", "console")
     console = Console(highlight=False, markup=False)
+    if server is not None and kafka is not None:
+        asyncio.run(_tell(console, server, load_settings(kafka=kafka)))
+        return
     _load(console, data_dir)
     with local_broker(_free(9092)) as broker:
         settings = Settings(data_dir=data_dir, kafka=broker, host="127.0.0.1", port=_free(50051), **LOCAL_SETTINGS)
@@ -73,12 +89,26 @@ async def _name_of(data_dir: Path) -> str:
     return store.metadata.name
 
 
-async def _run(console: "Console", settings: "Settings", *, keep: bool) -> None:
+async def _tell(console: "Console", address: str, settings: "Settings") -> None:
+    """Tells the story against a server that runs."""
     import grpc
 
     from cli.demo_story import Story
-    from cli.runtime import running, stop_on_signals
     from kindred.eventlog.producer import EventProducer
+
+    producer = EventProducer(settings.broker())
+    try:
+        await producer.connect()
+        async with grpc.aio.insecure_channel(address) as channel:
+            await Story(console, channel, producer, settings).tell()
+    except grpc.aio.AioRpcError as error:
+        raise UnavailableError("server", f"the server at {address} failed: {error.details()}") from error
+    finally:
+        await producer.close()
+
+
+async def _run(console: "Console", settings: "Settings", *, keep: bool) -> None:
+    from cli.runtime import running, stop_on_signals
 
     console.print("\nStart broker, consumer and server", style="bold")
     async with running(settings, serve=True, consume=True, drain=True) as parts:
@@ -86,11 +116,7 @@ async def _run(console: "Console", settings: "Settings", *, keep: bool) -> None:
             f"   gRPC {parts.address}   Kafka {settings.kafka}   waiting for the group to form …", style="dim"
         )
         await parts.joined.wait()
-        producer = EventProducer(settings.broker())
-        await producer.connect()
-        async with grpc.aio.insecure_channel(parts.address) as channel:
-            await Story(console, channel, producer, settings).tell()
-        await producer.close()
+        await _tell(console, parts.address, settings)
         _say_next(console, parts.address, settings, keep=keep)
         if keep:
             await parts.until(stop_on_signals())

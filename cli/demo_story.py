@@ -10,6 +10,7 @@ from rich.text import Text
 
 from cli.output import ID, TITLE, Column, print_table, title_of
 from cli.recommendation_table import print_recommendations
+from kindred.errors import PreconditionError
 from kindred.eventlog.broker import Message
 from kindred.eventlog.producer import EventProducer
 from kindred.settings import Settings
@@ -78,6 +79,10 @@ class Story:
         found = []
         for title in (*LIKED, DISLIKED):
             response = await self._catalog.SearchItems(SearchItemsRequest(query=title, limit=1))
+            if not response.items:
+                raise PreconditionError(
+                    "NOT_LOADED", title, f"the server has no film {title!r}; load them: kindred load --dataset ml-100k"
+                )
             found.append(response.items[0])
         print_table([ID, TITLE], [[item.item_id, title_of(item)] for item in found])
         return found

@@ -41,7 +41,7 @@ def run_process(*, serve: bool, consume: bool, drain: bool = False, **options: A
     from kindred.settings import load_settings
 
     settings = load_settings(**options)
-    if serve and settings.workers > 1:
+    if serve and not consume and settings.workers > 1:
         from cli.workers import run_workers
 
         run_workers(settings)

@@ -42,6 +42,7 @@ def up(
             host=host,
             port=port,
             metrics_port=metrics_port,
+            workers=1,
             kafka=stack.enter_context(local_broker(broker_port)) if local else kafka,
             **(LOCAL_SETTINGS if local else {}),
         )

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from subprocess import Popen
@@ -13,6 +13,7 @@ from urllib.request import urlopen
 
 import grpc
 import pytest
+import yaml
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
@@ -33,9 +34,9 @@ from kindred.weighting import stored_vector
 from loader.reindex import ReindexReport, reindex
 from tests.support.films import ROMANCE, SPACE, USERS, fill_with_films
 from tests.support.kafka_log import Raw, read_records, write_records
-from tests.support.place import Place
+from tests.support.place import Place, on_qdrant
 from tests.support.processes import free_port, process, serving
-from tests.support.services import qdrant_process
+from tests.support.services import KAFKA_IMAGE, QDRANT_IMAGE, qdrant_process
 from tests.support.system import BOUND, Client, connected, failure_of, fresh_names
 from tests.support.tcp_proxy import wire_to
 
@@ -481,6 +482,49 @@ class TestLoad:
                 builder.drop_replaced()
             answer = await recommended(client, "7")
             assert answer.strategy == recommendation.STRATEGY_POPULAR_FALLBACK
+
+
+class TestDeployment:
+    async def test_the_story_is_told_against_a_deployment(self, qdrant: str, kafka: str, ml100k: Path) -> None:
+        """What docker-compose.yml starts, started by hand: two workers, two consumers, a load, and the demo's story."""
+        port, names = free_port(), fresh_names()
+        with on_qdrant(qdrant) as place, ExitStack() as stack:
+            options = {**LOCAL_SETTINGS, "session_timeout": 6, "kafka": kafka, **names}
+            environment = Place({**place.options, **options}).environment | {"PATH": os.environ["PATH"]}
+            stack.enter_context(process("serve", "--workers", 2, "--port", port, **environment))
+            consumers = [stack.enter_context(process("consume", **environment)) for _ in range(2)]
+            for _ in range(2):  # a second load replaces the first while everything runs
+                load = stack.enter_context(process("load", "--path", ml100k, "--replace", **environment))
+                said, wrong = await asyncio.to_thread(load.communicate, timeout=BOUND)
+                assert load.returncode == 0, wrong
+                assert "943 users" in said
+                async with serving(port):
+                    pass
+                for consumer in consumers:
+                    await _ready(consumer)
+                consumers = []
+                demo = stack.enter_context(
+                    process("demo", "--server", f"127.0.0.1:{port}", "--kafka", kafka, **environment)
+                )
+                told, wrong = await asyncio.to_thread(demo.communicate, timeout=60)
+                assert demo.returncode == 0, wrong
+                assert "1. Search the catalog" in told
+                assert "an answer that includes all three" in told
+                assert "Removed: 23 ratings, 4 attributes." in told
+                assert "popular fallback" in told
+
+    def test_docker_compose_names_what_there_is(self) -> None:
+        """Every command in docker-compose.yml is ours, every variable a setting, and the images are the tests'."""
+        compose = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())
+        services = compose["services"]
+        assert services["qdrant"]["image"] == QDRANT_IMAGE
+        assert services["kafka"]["image"] == KAFKA_IMAGE
+        commands = {service["command"][0] for service in services.values() if service["image"] == "kindred"}
+        assert commands == {"serve", "consume", "load"}
+        variables = {name for service in services.values() for name in service.get("environment", {})}
+        ours = {name.removeprefix("KINDRED_").lower() for name in variables if name.startswith("KINDRED_")}
+        assert ours
+        assert ours <= Settings.model_fields.keys()
 
 
 async def _copy_aside(settings: Settings) -> SharedBuilder:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.freshness import measure_freshness
 from benchmarks.load import measure_load
+from benchmarks.qdrant import measure_qdrant
 from benchmarks.recommend import measure_recommend
 from benchmarks.report import Figure, table
 
@@ -24,7 +25,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="kindred-bench-") as folder:
         workspace = Path(folder)
         figures: list[Figure] = []
-        for measure in (measure_load, measure_recommend, measure_freshness):
+        for measure in (measure_load, measure_recommend, measure_qdrant, measure_freshness):
             print(f"{measure.__module__} …", file=sys.stderr, flush=True)
             figures += measure(workspace)
     text = table(figures)
@@ -34,7 +35,7 @@ def main() -> int:
 
 
 def _heading() -> str:
-    packages = ("qdrant-edge-py", "grpcio", "kafka-python", "numpy")
+    packages = ("qdrant-edge-py", "qdrant-client", "grpcio", "kafka-python", "numpy")
     return (
         "# Figures\n\n"
         f"Measured by `make bench` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores ({platform.machine()}), "

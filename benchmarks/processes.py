@@ -1,5 +1,6 @@
 """Kindred's own processes, for measuring them from outside."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from tests.support.services import qdrant_process
+
 _START_SECONDS = 60.0
 
 
@@ -23,24 +26,38 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(data_dir: Path, address: str) -> Iterator[None]:
-    """Runs `kindred serve` over a data directory."""
-    with _kindred("serve", data_dir, address, []):
+def serving(address: str, *options: object) -> Iterator[None]:
+    """Runs `kindred serve` with options that name a store."""
+    with _kindred("serve", address, options):
         yield
 
 
 @contextmanager
 def up(data_dir: Path, address: str, broker_port: int) -> Iterator[None]:
     """Runs `kindred up` over a data directory."""
-    with _kindred("up", data_dir, address, ["--broker-port", str(broker_port)]):
+    with _kindred("up", address, ["--data-dir", data_dir, "--broker-port", broker_port]):
         yield
 
 
 @contextmanager
-def _kindred(command: str, data_dir: Path, address: str, options: Sequence[str]) -> Iterator[None]:
+def qdrant(folder: Path) -> Iterator[tuple[str, str]]:
+    """A Qdrant server's URL, and what it is: the one that KINDRED_BENCH_QDRANT_URL names, or the tests' helper.
+
+    Args:
+        folder: An empty folder for what the helper keeps.
+    """
+    if url := os.environ.get("KINDRED_BENCH_QDRANT_URL"):
+        yield url, f"the server at {url}"
+        return
+    with qdrant_process(folder) as url:
+        yield url, "Edge behind Qdrant's gRPC API, one Python process on the same cores"
+
+
+@contextmanager
+def _kindred(command: str, address: str, options: Sequence[object]) -> Iterator[None]:
     kindred = Path(sys.executable).parent / "kindred"
     port = address.rpartition(":")[2]
-    arguments = [kindred, command, "--data-dir", data_dir, "--port", port, *options]
+    arguments = [kindred, command, "--port", port, *map(str, options)]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)  # noqa: S603  # our own command
     try:
         _wait_until_serving(process, address)

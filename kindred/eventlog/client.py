@@ -3,15 +3,16 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import structlog
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.net.compat import KafkaNetClient
 
 from kindred.errors import UnavailableError
 from kindred.eventlog.broker import UNREADABLE, AppliedTo, Broker, Record
@@ -54,17 +55,43 @@ def prepare_topics(broker: Broker) -> str:
     timeout = int(broker.timeout * 1000)
     _check_reachable(broker)
     try:
-        admin = KafkaAdminClient(**broker.connection())
-        try:
+        with _admin(broker) as admin:
             present = set(admin.list_topics())
             for topic in (broker.topic, broker.dead_letter_topic):
                 if topic not in present:
                     _create(admin, NewTopic(topic, broker.partitions, broker.replication), timeout)
             return str(admin.describe_topics([broker.topic])[0]["topic_id"])
-        finally:
-            admin.close()
     except KafkaError as error:
-        raise unreachable(broker) from error
+        if broker.security.protocol == "PLAINTEXT":
+            raise unreachable(broker) from error
+        # kafka-python does not tell: what the broker says before it closes the connection is often lost.
+        message = (
+            f"Kafka at {broker.bootstrap} listens and does not let us in with {broker.security.protocol}: check "
+            "KINDRED_KAFKA_SECURITY, _SASL_MECHANISM, _USERNAME, _PASSWORD and _CA"
+        )
+        raise UnavailableError("log", message) from error
+
+
+@contextmanager
+def _admin(broker: Broker) -> Iterator[Any]:
+    """An admin client. One that cannot connect would leave its thread behind, so what it makes is ours to end."""
+    made: list[Any] = []
+
+    def make(**options: Any) -> Any:
+        made.append(KafkaNetClient(**options))
+        return made[-1]
+
+    try:
+        admin = KafkaAdminClient(kafka_client=make, **broker.connection())
+    except BaseException:
+        for client in made:
+            client.close()
+            client._net.stop()  # noqa: SLF001  # its close leaves the thread
+        raise
+    try:
+        yield admin
+    finally:
+        admin.close()
 
 
 def _check_reachable(broker: Broker) -> None:

@@ -23,7 +23,7 @@ import grpc
 import qdrant_edge as qe
 from qdrant_client import grpc as q
 
-from kindred.stores.qdrant.messages import read_payload, value_message
+from kindred.stores.qdrant.messages import fill_value, read_payload
 
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
 
@@ -324,8 +324,10 @@ def _selected(request: Any) -> bool | list[str]:
 
 
 def _retrieved(record: qe.Record) -> q.RetrievedPoint:
-    payload = {name: value_message(value) for name, value in (record.payload or {}).items() if value is not None}
-    return q.RetrievedPoint(id=_id_message(record.id), payload=payload)
+    message = q.RetrievedPoint(id=_id_message(record.id))
+    for name, value in (record.payload or {}).items():
+        fill_value(message.payload[name], value)
+    return message
 
 
 def _scored(hits: Iterable[qe.ScoredPoint]) -> list[q.ScoredPoint]:

@@ -7,10 +7,12 @@
            external    what KINDRED_TEST_KAFKA (host:port) and KINDRED_TEST_QDRANT_URL (http://host:6334) name
 """
 
+import gc
 import os
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
@@ -130,18 +132,20 @@ def _external(name: str) -> str:
 
 def _no_containers() -> str:
     """Why there can be no containers; empty if there can."""
-    try:
-        import docker  # noqa: PLC0415  # only if it is asked for
+    import docker  # noqa: PLC0415  # only if it is asked for
 
-        client = docker.from_env(timeout=10)
-        client.ping()
-    except Exception as error:  # noqa: BLE001  # whatever it is: there is no daemon to use
-        return f"no Docker daemon answers ({type(error).__name__})"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # a client that fails to connect leaves its socket
+        try:
+            client = docker.from_env(timeout=10)
+        except docker.errors.DockerException:
+            gc.collect()
+            return "no Docker daemon answers"
     try:
         for image in (KAFKA_IMAGE, QDRANT_IMAGE):
             if not client.images.list(image):
                 client.images.pull(image)
-    except Exception as error:  # noqa: BLE001  # no registry, no such image, no space: all the same to us
+    except (docker.errors.DockerException, OSError) as error:
         return f"the image {image} cannot be had ({type(error).__name__})"
     finally:
         client.close()

@@ -3,7 +3,7 @@
 The high-level client's models cost more than ten times the parsing of the messages themselves.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,19 +12,14 @@ from qdrant_client.grpc import (
     FieldCondition,
     Filter,
     IsEmptyCondition,
-    ListValue,
     Match,
-    NamedVectors,
     PayloadIncludeSelector,
     PointStruct,
     Query,
     QueryPoints,
     ScoredPoint,
-    Struct,
     Value,
-    Vector,
     VectorInput,
-    Vectors,
     WithPayloadSelector,
 )
 from qdrant_client.grpc import (
@@ -59,32 +54,44 @@ def read_point_id(message: PointIdMessage) -> PointId:
 
 
 def point(point_id: PointId, vector: SparseVector | None, payload: Mapping[str, Any]) -> PointStruct:
-    """A point. Without dimensions it has no vector, and is in no posting list."""
-    message = PointStruct(id=point_id_message(point_id), vectors=Vectors(vectors=NamedVectors()))
-    for name, value in payload.items():
-        message.payload[name].CopyFrom(value_message(value))
+    """A point. Without dimensions it has no vector, and is in no posting list.
+
+    Filled in place: messages that are made first and put in afterwards are copied, which takes twice as long.
+    """
+    message = PointStruct(id=point_id_message(point_id))
+    vectors = message.vectors.vectors.vectors
     if vector is not None and vector.indices.size:
-        sparse = SparseVectorMessage(indices=vector.indices.tolist(), values=vector.values.tolist())
-        message.vectors.vectors.vectors[VECTOR].CopyFrom(Vector(sparse=sparse))
+        sparse = vectors[VECTOR].sparse
+        sparse.indices.extend(vector.indices.tolist())
+        sparse.values.extend(vector.values.tolist())
+    else:
+        message.vectors.vectors.SetInParent()
+    for name, value in payload.items():
+        fill_value(message.payload[name], value)
     return message
 
 
-def value_message(value: Any) -> Value:
-    """A value of a payload or of metadata: text, numbers, booleans, lists and objects of them."""
+def fill_value(message: Value, value: Any) -> None:
+    """Puts text, a number, a boolean, or a list or object of them into a value of a payload."""
     match value:
         case str():
-            return Value(string_value=value)
+            message.string_value = value
         case bool():
-            return Value(bool_value=value)
+            message.bool_value = value
         case int():
-            return Value(integer_value=value)
+            message.integer_value = value
         case float():
-            return Value(double_value=value)
+            message.double_value = value
         case Mapping():
-            return Value(struct_value=Struct(fields={name: value_message(each) for name, each in value.items()}))
+            message.struct_value.SetInParent()
+            for name, each in value.items():
+                fill_value(message.struct_value.fields[name], each)
         case list() | tuple():
-            return Value(list_value=ListValue(values=[value_message(each) for each in value]))
-    raise TypeError(f"a payload cannot hold {type(value).__name__}")
+            message.list_value.SetInParent()
+            for each in value:
+                fill_value(message.list_value.values.add(), each)
+        case _:
+            raise TypeError(f"a payload cannot hold {type(value).__name__}")
 
 
 def read_value(message: Value) -> Any:
@@ -117,17 +124,14 @@ def nearest(collection: str, query: SparseVector, limit: int) -> QueryPoints:
     )
 
 
-def read_hits(points: Iterable[ScoredPoint]) -> Hits:
+def read_hits(points: Sequence[ScoredPoint]) -> Hits:
     """The columns of a search's answer."""
-    ids: list[PointId] = []
-    versions: list[int] = []
-    scores: list[float] = []
-    for each in points:
-        message = each.id
-        ids.append(UUID(text) if (text := message.uuid) else message.num)
-        versions.append(each.version)
-        scores.append(each.score)
-    return Hits(ids, versions, scores)
+    ids = [each.id for each in points]
+    return Hits(
+        [UUID(text) if (text := message.uuid) else message.num for message in ids],
+        [each.version for each in points],
+        [each.score for each in points],
+    )
 
 
 def equals(field: str, value: int) -> Filter:

@@ -1,0 +1,151 @@
+"""The store on a Qdrant server: answers, bulk load and workers, each against what the server itself takes."""
+
+import asyncio
+import multiprocessing
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+import grpc
+from qdrant_client.grpc import PointsStub
+from qdrant_client.models import PointStruct, SparseVector, SparseVectorParams
+
+from benchmarks.processes import free_port, qdrant, serving
+from benchmarks.recommend import against_floor, query_vectors
+from benchmarks.report import Figure
+from kindred.recipes import DEFAULT
+from kindred.stores.edge import EdgeStore
+from kindred.stores.payload import user_payload
+from kindred.stores.qdrant.builder import QdrantBuilder
+from kindred.stores.qdrant.collections import Layout
+from kindred.stores.qdrant.messages import nearest
+from kindred.stores.qdrant.server import QdrantServer
+from kindred.v1.recommendation_service_pb2 import EXPLANATION_SUMMARY, RecommendRequest
+from kindred.weighting import stored_vector
+from loader.datasets import fetch_dataset
+from loader.load import load
+from loader.readers.movielens import open_movielens
+
+ANSWER_TARGET, LOAD_TARGET, WORKERS_TARGET = 2.0, 1.5, 1.7
+ROUNDS = 5
+CALLERS, SECONDS = 4, 6.0
+NAME = "bench"
+
+
+def measure_qdrant(workspace: Path) -> list[Figure]:
+    """Loads MovieLens 100K into a Qdrant server and asks servers over it.
+
+    Args:
+        workspace: A folder with the loaded data directory `ml-100k`.
+    """
+    with qdrant(workspace / "qdrant") as (url, what):
+        figures = [_load(url, workspace), _answers(url, workspace), _workers(url)]
+    return [Figure(each.name, each.value, f"{each.detail}; Qdrant: {what}", each.target, each.met) for each in figures]
+
+
+def _load(url: str, workspace: Path) -> Figure:
+    """The loader, from files to the sealed collection, against the client's own upload of points that are ready."""
+    server = QdrantServer(url)
+    points = [*_ready_points(workspace / "ml-100k")]
+    source = fetch_dataset("ml-100k")
+    ours, bare = [], []
+    for round_ in range(ROUNDS + 1):
+        with QdrantBuilder(server, NAME, Layout(), replace=True) as builder:
+            start = perf_counter()
+            load(open_movielens(source), builder)
+            seconds = perf_counter() - start
+        client = server.client()
+        client.create_collection("bare", vectors_config={}, sparse_vectors_config={"ratings": SparseVectorParams()})
+        start = perf_counter()
+        client.upload_points("bare", points, wait=True)
+        client.get_collection("bare")
+        if round_:  # the first one warms up
+            ours.append(seconds)
+            bare.append(perf_counter() - start)
+        client.delete_collection("bare")
+        client.close()
+    ratio = statistics.median(ours) / statistics.median(bare)
+    return Figure(
+        "Load MovieLens 100K into Qdrant, against the client's upload of ready-made points",
+        f"{ratio:.2f}x",
+        f"{statistics.median(ours):.2f} s from the files on; bare upload_points {statistics.median(bare):.2f} s; "
+        f"median of {ROUNDS}",
+        f"at most {LOAD_TARGET}x",
+        ratio <= LOAD_TARGET,
+    )
+
+
+def _ready_points(data_dir: Path) -> Iterator[PointStruct]:
+    async def users() -> list[PointStruct]:
+        store = EdgeStore.open(data_dir)
+        points = []
+        async for page in store.scan_users(1_000):
+            for user in page:
+                vector = stored_vector(store.metadata.weighting, user.profile)
+                sparse = SparseVector(indices=vector.indices.tolist(), values=vector.values.tolist())
+                point_id = user.point_id if isinstance(user.point_id, int) else str(user.point_id)
+                points.append(PointStruct(id=point_id, vector={"ratings": sparse}, payload=user_payload(user)))
+        await store.close()
+        return points
+
+    yield from asyncio.run(users())
+
+
+def _answers(url: str, workspace: Path) -> Figure:
+    client = QdrantServer(url).client()
+    [users] = [each.collection_name for each in client.get_aliases().aliases if each.alias_name == NAME]
+    client.close()
+    queries = {
+        user_id: nearest(users, vector, DEFAULT.k)
+        for user_id, vector in asyncio.run(query_vectors(workspace / "ml-100k")).items()
+    }
+    address = f"127.0.0.1:{free_port()}"
+    with (
+        grpc.insecure_channel(QdrantServer(url).target) as channel,
+        serving(address, "--qdrant-url", url, "--collection", NAME),
+    ):
+        query = PointsStub(channel).Query
+
+        def search(user_id: str) -> None:
+            [(hit.id, hit.score) for hit in query(queries[user_id]).result]
+
+        return against_floor("MovieLens 100K on Qdrant, K = 200", address, [*queries], search, ANSWER_TARGET)
+
+
+def _workers(url: str) -> Figure:
+    """Requests whose cost is the server's own: scoring, reasons, wording; little of the engine's and the callers'."""
+    rates = {}
+    for workers in (1, 2):
+        address = f"127.0.0.1:{free_port()}"
+        with (
+            serving(address, "--qdrant-url", url, "--collection", NAME, "--workers", workers),
+            multiprocessing.get_context("spawn").Pool(CALLERS) as pool,
+        ):
+            pool.map(_ask, [(address, 2.0)] * CALLERS)  # warms the caches of every worker
+            rates[workers] = sum(pool.map(_ask, [(address, SECONDS)] * CALLERS)) / SECONDS
+    ratio = rates[2] / rates[1]
+    return Figure(
+        "Two workers against one, answers a second",
+        f"{ratio:.2f}x",
+        f"{rates[1]:.0f} and {rates[2]:.0f} a second; {CALLERS} callers, K = 200, 500 items with reasons",
+        f"at least {WORKERS_TARGET}x",
+        ratio >= WORKERS_TARGET,
+    )
+
+
+def _ask(job: tuple[str, float]) -> int:
+    """Asks over a connection of its own for so many seconds, reads no answer, and gives their number."""
+    address, seconds = job
+    requests = [
+        RecommendRequest(user_id=str(user), limit=500, explanation=EXPLANATION_SUMMARY).SerializeToString()
+        for user in range(1, 901)
+    ]
+    answers = 0
+    with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        recommend = channel.unary_unary("/kindred.v1.RecommendationService/Recommend")
+        end = perf_counter() + seconds
+        while perf_counter() < end:
+            recommend(requests[answers % len(requests)])
+            answers += 1
+    return answers

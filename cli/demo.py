@@ -43,7 +43,7 @@ def demo(
     from rich.console import Console
 
     from cli.local_broker import LOCAL_SETTINGS, local_broker
-    from kindred.settings import Settings, load_settings
+    from kindred.settings import load_settings
     from kindred.telemetry import configure_logging
 
     configure_logging("warning", "console")
@@ -53,7 +53,7 @@ def demo(
         return
     _load(console, data_dir)
     with local_broker(_free(9092)) as broker:
-        settings = Settings(data_dir=data_dir, kafka=broker, host="127.0.0.1", port=_free(50051), **LOCAL_SETTINGS)
+        settings = load_settings(data_dir=data_dir, kafka=broker, host="127.0.0.1", port=_free(50051), **LOCAL_SETTINGS)
         asyncio.run(_run(console, settings, keep=keep))
 
 

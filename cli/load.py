@@ -70,8 +70,9 @@ def load(
         typer.Option(help="Seconds or milliseconds since 1970, or ISO 8601.", rich_help_panel=_TABLE),
     ] = "s",
     data_dir: Annotated[
-        Path, typer.Option(envvar="KINDRED_DATA_DIR", help="The embedded store's folder.", rich_help_panel=_HOW)
-    ] = DEFAULT_DATA_DIR,
+        Path | None,
+        typer.Option(help="The embedded store's folder (KINDRED_DATA_DIR).", rich_help_panel=_HOW),
+    ] = None,
     qdrant_url: Annotated[
         str | None,
         typer.Option(
@@ -132,12 +133,13 @@ def load(
 
     settings = load_settings(data_dir=data_dir, qdrant_url=qdrant_url, collection=collection)
     embedded = not settings.qdrant_url
+    folder = settings.data_dir if embedded else None
     options = LoadOptions(
         duplicates=duplicates,
         weighting=weighting,
         shrinkage=shrinkage,
-        bad_rows_report=(data_dir if embedded else Path()) / "bad-rows.txt" if skip_bad_rows else None,
-        spill_folder=data_dir if embedded else None,
+        bad_rows_report=(folder or Path()) / "bad-rows.txt" if skip_bad_rows else None,
+        spill_folder=folder,
         included=() if embedded or not replace else _log_positions(settings),
     )
     with ProgressBars(quiet=as_json) as progress:
@@ -150,7 +152,11 @@ def load(
         with new_builder(settings, replace=replace) as builder:
             report = load_source(source, builder, options, progress)
     if as_json:
-        place = {"data_dir": data_dir} if embedded else {"qdrant_url": qdrant_url, "collection": settings.collection}
+        place = (
+            {"data_dir": settings.data_dir}
+            if embedded
+            else {"qdrant_url": settings.qdrant_url, "collection": settings.collection}
+        )
         say(json.dumps(asdict(report) | place, default=str))
     else:
         _summarize(report, where(settings), _next(settings))

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("data")
     """The embedded store's folder; not used with a Qdrant server."""
-    qdrant_url: str = Field(default="", pattern=r"^(https?://[^\s/]+)?$")
+    qdrant_url: str = Field(default="", pattern=r"^(https?://[^\s/@]+/?)?$")
     """A Qdrant server's gRPC port, `http://host:6334` or https; empty for the embedded store."""
     qdrant_api_key: SecretStr = SecretStr("")
     """Qdrant's api key."""
@@ -136,13 +136,18 @@ def load_settings(**options: Any) -> Settings:
     """The settings from the environment, overridden by options.
 
     Args:
-        options: Settings by name; None leaves one as it is.
+        options: Settings by name; None leaves one as it is. A `data_dir` means the embedded store, whatever Qdrant
+            server the environment names.
 
     Raises:
-        PreconditionError: A value is out of its range; the message names the variable.
+        PreconditionError: A value is out of its range, or two exclude each other; the message names them.
     """
+    given = {name: value for name, value in options.items() if value is not None}
+    if "data_dir" in given and given.setdefault("qdrant_url", ""):
+        message = "a data directory and a Qdrant server exclude each other: give --data-dir or --qdrant-url"
+        raise PreconditionError("SETTINGS", "settings", message)
     try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})
+        return Settings(**given)
     except ValidationError as error:
         wrong = [_wrong(each["loc"], each["input"], each["msg"]) for each in error.errors(include_url=False)]
         raise PreconditionError("SETTINGS", "settings", "; ".join(wrong)) from None

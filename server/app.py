@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection
 
 from kindred.backend import Backend, Current
 from kindred.eventlog.producer import EventProducer
-from kindred.settings import Settings
+from kindred.settings import load_settings
 from kindred.v1 import catalog_service_pb2, rating_service_pb2, recommendation_service_pb2
 from kindred.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer_to_server
 from kindred.v1.rating_service_pb2_grpc import add_RatingServiceServicer_to_server
@@ -141,7 +141,7 @@ def serve_in_background(data_dir: Path) -> Iterator[str]:
     stop = threading.Event()
 
     async def serve() -> None:
-        backend = await Backend.open(Settings(data_dir=data_dir))
+        backend = await Backend.open(load_settings(data_dir=data_dir))
         server = KindredServer("127.0.0.1", 0)
         await server.start()
         await server.open(Current(backend))

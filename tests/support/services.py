@@ -14,7 +14,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -136,9 +136,10 @@ def _no_containers() -> str:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # a client that fails to connect leaves its socket
-        try:
+        client = None
+        with suppress(docker.errors.DockerException):
             client = docker.from_env(timeout=10)
-        except docker.errors.DockerException:
+        if client is None:
             gc.collect()
             return "no Docker daemon answers"
     try:

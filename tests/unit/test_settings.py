@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from kindred.errors import PreconditionError
 from kindred.eventlog.broker import Broker
 from kindred.recipes import DEFAULT, RECIPES
-from kindred.settings import Settings
+from kindred.settings import Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +94,30 @@ class TestSettings:
         broker = settings.broker()
         assert broker == Broker("a:1, b:2", "t", "d", partitions=3, replication=2, timeout=4.0)
         assert broker.servers() == ["a:1", "b:2"]
+
+
+class TestStores:
+    def test_a_data_directory_wins_over_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who names a folder gets the embedded store there, also where the environment names a Qdrant server."""
+        monkeypatch.setenv("KINDRED_QDRANT_URL", "http://qdrant:6334")
+        assert load_settings(data_dir=Path("here")).qdrant_url == ""
+        assert load_settings().qdrant_url == "http://qdrant:6334"
+
+    def test_two_stores_exclude_each_other(self) -> None:
+        """A folder and a server together are refused, with both options."""
+        with pytest.raises(PreconditionError, match="--data-dir or --qdrant-url"):
+            load_settings(data_dir=Path("here"), qdrant_url="http://qdrant:6334")
+
+    @pytest.mark.parametrize(
+        "url", ["qdrant:6334", "localhost", "ftp://q", "http://", "http://a/b", "http://a b", "http://u:p@a"]
+    )
+    def test_a_url_that_is_none_is_refused(self, url: str) -> None:
+        """What is no http or https URL of a server is refused by the variable's name."""
+        with pytest.raises(PreconditionError, match="KINDRED_QDRANT_URL"):
+            load_settings(qdrant_url=url)
+
+    @pytest.mark.parametrize("name", ["", "a b", "a/b", "ä", "x" * 101])
+    def test_a_collection_name_that_qdrant_would_refuse_is_refused(self, name: str) -> None:
+        """Names of collections are short and plain: they become part of others."""
+        with pytest.raises(PreconditionError, match="KINDRED_COLLECTION"):
+            load_settings(collection=name)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kindred.catalog import Catalog
 from kindred.errors import FieldViolation, InvalidArgumentError, ItemNotFoundError, KindredError, PreconditionError
-from kindred.profile_cache import ProfileCache
+from kindred.profile_cache import AskerCache, ProfileCache
 from kindred.ratings import EMPTY_PROFILE, Reaction
 from kindred.recipes import DEFAULT_OF_WEIGHTING, Recipe
 from kindred.recommendation import (
@@ -33,6 +33,7 @@ _MARGIN = 16
 _TIE = 1e-6
 """Single-precision sums closer than this, relative to the largest, may be ties."""
 _MAX_CANDIDATES = 16_384
+_ASKERS_BYTES = 32 * 2**20
 _REASONS = 3
 _USER_ID = attrgetter("user_id")
 
@@ -58,6 +59,21 @@ class _Query:
     excluded: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """Requests up to their search.
+
+    Args:
+        prepared: Every request, or what is wrong with it.
+        searching: Those that a search was made for.
+        hits: What it found for each of these.
+    """
+
+    prepared: Sequence[_Query | KindredError]
+    searching: Sequence[_Query]
+    hits: Sequence[Hits]
+
+
 class Recommender:
     """Answers requests from a store.
 
@@ -73,6 +89,7 @@ class Recommender:
         self._catalog = catalog
         self._recipes = recipes
         self._cache = cache
+        self._askers = AskerCache(_ASKERS_BYTES)
         self._weighting = store.metadata.weighting
 
     async def recommend(self, request: RecommendationRequest) -> RecommendationAnswer:
@@ -97,22 +114,39 @@ class Recommender:
         Raises:
             UnavailableError: The store is away.
         """
-        known = await self._stored([request.user_id for request in requests if request.user_id is not None])
+        user_ids = [request.user_id for request in requests if request.user_id is not None]
+        guess = self._askers.get(user_ids) if user_ids and self._store.shared else None
+        if guess is None:
+            attempt = await self._attempt(requests, await self._stored(user_ids))
+        else:
+            # One round trip instead of two: searches with what they rated when they last asked, and reads what they
+            # rate now. Only if that is the same does the answer count.
+            known, attempt = await asyncio.gather(self._stored(user_ids), self._attempt(requests, guess))
+            if not _are_the_same(known, guess):
+                attempt = await self._attempt(requests, known)
+        answers = iter(await self._answer(attempt))
+        return [query if isinstance(query, KindredError) else next(answers) for query in attempt.prepared]
+
+    async def _attempt(self, requests: Sequence[RecommendationRequest], known: Mapping[str, StoredUser]) -> "_Attempt":
+        """Steps 1 to 3, with the users' profiles as they are given."""
         prepared: list[_Query | KindredError] = []
         for request in requests:
             try:
                 prepared.append(self._prepare(request, known.get(request.user_id or "")))
             except KindredError as error:
                 prepared.append(error)
-        queries = [query for query in prepared if isinstance(query, _Query)]
-        answers = iter(await self._answer(queries))
-        return [query if isinstance(query, KindredError) else next(answers) for query in prepared]
+        searching = [query for query in prepared if isinstance(query, _Query) and query.k and np.any(query.values)]
+        return _Attempt(prepared, searching, await self._search(searching))
 
     async def _stored(self, user_ids: Sequence[str]) -> dict[str, StoredUser]:
         if not user_ids:
             return {}
         stored = await self._store.users([point_id_of(user_id) for user_id in user_ids])
-        return {user_id: user for user_id, user in zip(user_ids, stored, strict=True) if user is not None}
+        known = {user_id: user for user_id, user in zip(user_ids, stored, strict=True) if user is not None}
+        if self._store.shared:
+            for user_id, user in known.items():
+                self._askers.put(user_id, user)
+        return known
 
     def _prepare(self, request: RecommendationRequest, stored: StoredUser | None) -> _Query:
         """Steps 1 and 2: the profile and the query's values."""
@@ -169,11 +203,11 @@ class Recommender:
             raise InvalidArgumentError(violations)
         return preferences
 
-    async def _answer(self, queries: Sequence[_Query]) -> list[RecommendationAnswer]:
-        """Steps 3 to 6 for requests that are right."""
-        searching = [query for query in queries if query.k and np.any(query.values)]
-        found = await self._gather(searching, await self._search(searching))
-        neighbors = dict(zip(map(id, searching), found, strict=True))
+    async def _answer(self, attempt: "_Attempt") -> list[RecommendationAnswer]:
+        """Steps 4 to 6 for the requests that are right."""
+        found = await self._gather(attempt.searching, attempt.hits)
+        neighbors = dict(zip(map(id, attempt.searching), found, strict=True))
+        queries = [query for query in attempt.prepared if isinstance(query, _Query)]
         answers = []
         for query in queries:
             answers.append(self._compose(query, neighbors.get(id(query), [])))
@@ -306,3 +340,11 @@ class Recommender:
 def _may_tie(scores: Sequence[float], k: int) -> bool:
     """Whether users beyond the last hit may be as similar as the k-th neighbor (the user may be one of the hits)."""
     return scores[k] - scores[-1] <= _TIE * abs(scores[0])
+
+
+def _are_the_same(known: Mapping[str, StoredUser], guess: Mapping[str, StoredUser]) -> bool:
+    """Whether users have not been written since: the revision tells, and the place in the log after a restore."""
+    return known.keys() == guess.keys() and all(
+        (user.revision, user.source) == (guess[user_id].revision, guess[user_id].source)
+        for user_id, user in known.items()
+    )

@@ -85,6 +85,14 @@ def load(
         str | None,
         typer.Option(help="The collection's name in Qdrant (KINDRED_COLLECTION).", rich_help_panel=_HOW),
     ] = None,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="With --replace and Qdrant: the consumers' Kafka, to lose no event (KINDRED_KAFKA).",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
     replace: Annotated[
         bool,
         typer.Option(
@@ -131,7 +139,7 @@ def load(
     from loader.load import load as load_source
     from loader.readers.movielens import open_movielens
 
-    settings = load_settings(data_dir=data_dir, qdrant_url=qdrant_url, collection=collection)
+    settings = load_settings(data_dir=data_dir, qdrant_url=qdrant_url, collection=collection, kafka=kafka)
     embedded = not settings.qdrant_url
     folder = settings.data_dir if embedded else None
     options = LoadOptions(

@@ -1,5 +1,6 @@
 """The `kindred` command: registers the commands, and turns errors into one clear line and an exit code."""
 
+import signal
 import sys
 
 import typer
@@ -37,6 +38,8 @@ for panel, commands in (
 
 def main() -> None:
     """Runs the command line. Exit codes: 0 done, 1 it failed (standard error says why), 2 wrong usage."""
+    # SIGTERM ends a command as Ctrl-C does, so that what it has begun is undone. Servers and consumers do better.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except (KindredError, OSError) as error:

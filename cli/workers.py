@@ -22,6 +22,7 @@ from kindred.errors import PreconditionError
 from kindred.settings import Settings
 
 _LOOK_SECONDS = 0.2
+_STUCK_SECONDS = 10.0
 _AGAIN_SECONDS = 1.0
 """A worker that ended is started again after so long: one that ends at once is not to keep a core busy."""
 
@@ -88,6 +89,7 @@ class _shared_metrics:  # noqa: N801  # reads as what it does
         try:
             start_http_server(port, registry=registry)
         except OSError as error:
+            self.__exit__()
             raise OSError(f"cannot serve metrics on port {port}; choose another one with --metrics-port") from error
 
     def __enter__(self) -> None:
@@ -126,7 +128,8 @@ class _Workers:
             if worker.is_alive():
                 worker.terminate()
         for worker in workers:
-            worker.join()
+            worker.join(self._settings.drain_grace + _STUCK_SECONDS)
+            worker.kill()
         typer.echo("stopped")
         if refused:
             raise typer.Exit(1)

@@ -78,6 +78,7 @@ async def _be_member(
     drain: bool,
 ) -> None:
     """Joins the group and reads until it is told to stop or the broker goes away; then waits a little."""
+    backend = current.backend
     member = EventConsumer(
         settings.broker(),
         settings.group,
@@ -85,12 +86,12 @@ async def _be_member(
         max_records=settings.batch_size,
         fetch_wait=settings.fetch_wait,
         instance=settings.group_instance,
-        applied_to=current.backend.applied_to,
+        applied_to=backend.applied_to,
     )
     try:
         async with member:
             membership.member = member
-            consumer = RatingConsumer(member, current, letters, membership.joined)
+            consumer = RatingConsumer(member, current, backend, letters, membership.joined)
             await consumer.run(stop)
             if drain:
                 await consumer.drain(settings.drain_grace)

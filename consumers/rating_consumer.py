@@ -15,7 +15,7 @@ from typing import TypeVar
 import structlog
 
 from consumers.dead_letters import DeadLetters
-from kindred.backend import Current
+from kindred.backend import Backend, Current
 from kindred.errors import UnavailableError
 from kindred.eventlog.broker import Record
 from kindred.eventlog.consumer import EventConsumer
@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 _POLL_SECONDS = 0.5
 _LAG_INTERVAL = 10.0
+_TOPIC_INTERVAL = 60.0
 _MAX_BACKOFF = 5.0
 
 
@@ -39,21 +40,28 @@ class RatingConsumer:
     Args:
         consumer: The member of the group.
         current: What events are applied to; between two batches it may be another one.
+        backend: The one that the member begins with.
         dead_letters: Takes what cannot be decoded.
         joined: Set once the group has given it partitions.
     """
 
     def __init__(
-        self, consumer: EventConsumer, current: Current, dead_letters: DeadLetters, joined: asyncio.Event
+        self,
+        consumer: EventConsumer,
+        current: Current,
+        backend: Backend,
+        dead_letters: DeadLetters,
+        joined: asyncio.Event,
     ) -> None:
         self._consumer = consumer
         self._current = current
-        self._backend = current.backend
+        self._backend = backend
         self._dead_letters = dead_letters
         self._joined = joined
+        self._topic_seen = perf_counter()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Reads until it is told to stop; the batch under way is finished first.
+        """Reads until it is told to stop or the topic was made anew; the batch under way is finished first.
 
         Args:
             stop: Tells it to stop.
@@ -71,7 +79,8 @@ class RatingConsumer:
                 self._joined.set()
             if (now := perf_counter()) - looked > _LAG_INTERVAL and self._joined.is_set():
                 looked = now
-                await self._insist(self._report_lag, stop)
+                if not await self._look_after():
+                    return
 
     async def drain(self, timeout: float) -> int:
         """Applies what the log still holds for this member's partitions, once it has some.
@@ -153,9 +162,23 @@ class RatingConsumer:
                 offset=record.offset,
             )
 
-    async def _report_lag(self) -> None:
-        for partition, lag in (await self._consumer.lag()).items():
-            LAG.labels(partition).set(lag)
+    async def _look_after(self) -> bool:
+        """Reports the lag, and tells whether the topic is still the one that it was. Neither may hold up the events."""
+        try:
+            lags = await self._consumer.lag()
+            LAG.clear()  # partitions that went to others have no lag here
+            for partition, lag in lags.items():
+                LAG.labels(partition).set(lag)
+            if (now := perf_counter()) - self._topic_seen < _TOPIC_INTERVAL:
+                return True
+            self._topic_seen = now
+            if await self._consumer.topic_is_the_same():
+                return True
+            log.warning("the topic was made anew: joining the group again", topic_id=self._consumer.topic_id)
+        except UnavailableError as error:
+            log.warning("cannot tell the lag", error=str(error))
+            return True
+        return False
 
     def _swapped(self) -> bool:
         return self._current.backend is not self._backend

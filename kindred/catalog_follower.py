@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from time import monotonic
+from time import monotonic, time_ns
 
 from kindred.catalog import Catalog
 from kindred.items import CatalogEntry
@@ -69,10 +69,10 @@ class CatalogFollower:
                 self._catalog.counts.put(self._catalog.rows_of(counts.indexes), counts.rated, counts.liked)
 
     async def _look(self) -> int:
-        looked = monotonic()
+        looked, now = monotonic(), time_ns() // 1_000_000
         changed = await self._store.changed_items(self._seen - OVERLAP_MS)
-        self._looked = looked
-        self._seen = max([self._seen, *(each.changed_at for each in changed)])
+        # By our own clock: one that is ahead must not hide what others write.
+        self._looked, self._seen = looked, now
         entries = []
         for each in changed:
             row = self._catalog.row_of_own_id(each.item.item_id)

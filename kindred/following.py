@@ -7,7 +7,7 @@ from contextlib import suppress
 import structlog
 
 from kindred.backend import Backend, Current
-from kindred.errors import PreconditionError, StoreNotLoadedError, UnavailableError
+from kindred.errors import KindredError, PreconditionError, StoreNotLoadedError, UnavailableError
 from kindred.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -76,8 +76,10 @@ async def follow(current: Current, settings: Settings, tell: Callable[[bool], Aw
         except UnavailableError as error:
             await presence.missed(error)
         except PreconditionError as error:
-            # The collection that was swapped in is not for us; the old one may still be there.
-            log.warning("cannot follow the collection that was swapped in", error=str(error))
+            # The collection that was swapped in is not for us, or there is none; the old one goes soon.
+            await presence.missed(error)
+        except Exception:  # the top of a loop: logged, and no reason to serve an old collection for ever
+            log.exception("could not look at the store")
         else:
             await presence.seen()
 
@@ -89,7 +91,7 @@ class _Presence:
         self._tell = tell
         self._missed = 0
 
-    async def missed(self, error: UnavailableError) -> None:
+    async def missed(self, error: KindredError) -> None:
         self._missed += 1
         if self._missed == _MISSED_LOOKS:
             log.warning("the store is away", error=str(error))

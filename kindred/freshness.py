@@ -105,9 +105,12 @@ class Freshness:
         try:
             while True:
                 changed.clear()
-                [user] = await self._store.users([point_id_of(token.user_id)])
+                store = self._store
+                [user] = await store.users([point_id_of(token.user_id)])
                 if user is not None and user.source is not None and user.source.includes(token.position):
-                    return user
+                    if store is self._store:
+                        return user
+                    continue  # it was replaced during the look: the answer will come from the new one
                 remaining = deadline - loop.time()
                 if remaining <= 0:
                     raise FreshnessError(token.user_id)

@@ -74,6 +74,9 @@ async def keep_counts(
         except UnavailableError as error:
             log.warning("could not recount", error=str(error))
             continue
+        except Exception:  # the top of a loop: logged, and tried again the next time
+            log.exception("could not recount")
+            continue
         # What the log holds may be applied only later: not before a count finds nothing new is it settled.
         counted, settled = now, not changed
         rest = max(interval, _REST * (loop.time() - start))

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kindred.errors import PreconditionError
@@ -109,6 +110,35 @@ class Settings(BaseSettings):
     recipe: DefaultRecipeSettings = DefaultRecipeSettings()
     """The constants of the recipe DEFAULT."""
 
+    @field_validator("qdrant_url")
+    @classmethod
+    def _has_a_host(cls, url: str) -> str:
+        if url and not (urlsplit(url).hostname and urlsplit(url).port != 0):  # a port that is none raises
+            raise ValueError("names no host")
+        return url.rstrip("/")
+
+    @field_validator("qdrant_api_key", "kafka_password")
+    @classmethod
+    def _fits_into_a_header(cls, secret: SecretStr) -> SecretStr:
+        text = secret.get_secret_value().strip()  # a mounted secret often ends with a newline
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError("must be printable ASCII")
+        return SecretStr(text)
+
+    @field_validator("host")
+    @classmethod
+    def _without_brackets(cls, host: str) -> str:
+        return host.removeprefix("[").removesuffix("]")
+
+    @model_validator(mode="after")
+    def _grace_is_long_enough(self) -> Self:
+        if self.swap_grace < 2 * self.swap_interval:
+            raise ValueError(
+                f"KINDRED_SWAP_GRACE={self.swap_grace:g} must be at least twice KINDRED_SWAP_INTERVAL="
+                f"{self.swap_interval:g}: or a replaced collection goes before everybody has followed"
+            )
+        return self
+
     def broker(self) -> Broker:
         """Where the event log is."""
         return Broker(
@@ -154,6 +184,8 @@ def load_settings(**options: Any) -> Settings:
 
 
 def _wrong(place: tuple[int | str, ...], value: Any, why: str) -> str:
+    if not place:
+        return why
     name = f"KINDRED_{'__'.join(map(str, place)).upper()}"
     secret = any(word in name for word in ("KEY", "PASSWORD"))
     return f"{name}{'' if secret else f'={value}'}: {why}"

@@ -191,8 +191,8 @@ class _Load:
             for user_id, facts in attributes.items()
             if (code := self._user_codes.get(user_id)) == UNKNOWN or not written[code]
         ]
-        if silent:
-            self._builder.add_users(silent)
+        for first in range(0, len(silent), _BATCH_ITEMS):
+            self._builder.add_users(silent[first : first + _BATCH_ITEMS])
         self._progress.stage("Writing items", len(items))
         entries = [
             CatalogEntry(*entry) for entry in zip(indexes.tolist(), items, rated.tolist(), liked.tolist(), strict=True)

@@ -15,6 +15,7 @@ import structlog
 
 from kindred.catalog import Catalog
 from kindred.catalog_follower import OVERLAP_MS
+from kindred.errors import UnavailableError
 from kindred.eventlog.broker import AppliedTo, Record
 from kindred.eventlog.reader import LogReader
 from kindred.events import UNKNOWN_ITEM, EventDecoder, EventError
@@ -33,6 +34,10 @@ from loader.progress import NoProgress, Progress
 log = structlog.get_logger(__name__)
 
 _PAGE = 500
+_ITEMS = 2_000
+_SETTLE_PAUSE = 1.0
+_QUIET_READS = 25
+"""Reads that find nothing although there is something behind: offsets without records, as transactions leave them."""
 _NEAR = 100
 """So many events behind the log is near enough to swap: consumers read the rest again."""
 
@@ -119,14 +124,29 @@ async def _shared(settings: Settings, copying: "_Copying") -> int:
                 await copying.bring_items_up(copy)
                 builder.describe(copying.metadata(await reader.positions()))
                 builder.swap()
-                await copying.bring_items_up(copy)  # those that were acknowledged right before
                 copying.progress.stage("Waiting until everybody has followed", None)
-                await asyncio.sleep(settings.swap_grace)
-                await copying.bring_items_up(copy)  # those of servers that ended before they could follow
+                await _settle(copying, copy, settings.swap_grace)
             finally:
                 await copy.close()
             builder.drop_replaced()
     return events
+
+
+async def _settle(copying: "_Copying", copy: Store, grace: float) -> None:
+    """Brings over the items that were acknowledged right before the swap, as often as it takes.
+
+    The new collection is current, come what may: what goes wrong now is a warning.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + grace
+    while True:
+        try:
+            await copying.bring_items_up(copy)
+        except UnavailableError as error:
+            log.warning("items may be missing that were written right before the swap", error=str(error))
+        if (left := end - loop.time()) <= 0:
+            return
+        await asyncio.sleep(min(left, _SETTLE_PAUSE))
 
 
 class _Copying:
@@ -167,7 +187,8 @@ class _Copying:
         """Copies everything as it is now."""
         self.progress.stage("Copying items", None)
         items = await self.store.items()
-        builder.add_items(items)
+        for first in range(0, len(items), _ITEMS):
+            builder.add_items(items[first : first + _ITEMS])
         self.copied = {entry.index: entry.item for entry in items}
         self.progress.stage("Writing users", None)
         async for page in self.store.scan_users(_PAGE):
@@ -188,7 +209,9 @@ class _Copying:
             for index, item in changed.items()
             if written.get(index, self.copied.get(index)) == self.copied.get(index)
         ]
-        await copy.replace_items(missing)
+        new = [entry for entry in missing if entry.index not in self.copied]
+        await copy.insert_items(new)
+        await copy.replace_items([entry for entry in missing if entry.index in self.copied])
         self.copied |= changed
         return missing
 
@@ -208,9 +231,11 @@ class _CatchUp:
         """Reads until it is near the end, and gives the number of events that it has applied."""
         behind, applied = await self._reader.behind(), 0
         self._copying.progress.stage("Catching up with the log", behind)
+        quiet = 0
         while behind > _NEAR or not applied:
             records = await self._reader.read(0.2)
-            if not records and behind <= _NEAR:
+            quiet = 0 if records else quiet + 1
+            if quiet and (behind <= _NEAR or quiet > _QUIET_READS):
                 break
             applied += await self._apply(records)
             self._copying.progress.advance(len(records))

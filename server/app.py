@@ -77,7 +77,7 @@ class KindredServer:
         add_CatalogServiceServicer_to_server(CatalogService(self._state), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
-        self.address = f"{host}:{port}"
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         """Where it listens: with the real port once it has started."""
 
     async def start(self) -> None:

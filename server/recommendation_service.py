@@ -48,11 +48,13 @@ class RecommendationService(RecommendationServiceServicer):
         checks.done()
         read = [_read_or_error(each) for each in request.requests]
         waits = {each.at_least_as_fresh for each in request.requests if each.at_least_as_fresh}
-        reached = dict(
-            zip(waits, await asyncio.gather(*(self._fresh(token, patience(context)) for token in waits)), strict=True)
-        )
+        while True:
+            backend = self._state.backend
+            states = await asyncio.gather(*(self._fresh(token, patience(context)) for token in waits))
+            if backend is self._state.backend:  # else another collection was swapped in while the last one waited
+                break
+        reached = dict(zip(waits, states, strict=True))
         read = [reached.get(each.at_least_as_fresh) or one for each, one in zip(request.requests, read, strict=True)]
-        backend = self._state.backend
         right = [one for one in read if isinstance(one, RecommendationRequest)]
         await backend.follower.look_for(rating.item_id for one in right for rating in one.ratings)
         answers = iter(await backend.recommender.recommend_many(right))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kindred.errors import PreconditionError
 from kindred.stores.port import LogPosition
 
 UNREADABLE = "kindred-unreadable"
@@ -34,7 +35,11 @@ class BrokerSecurity:
     ca_file: Path | None = None
 
     def options(self) -> dict[str, Any]:
-        """As kafka-python's clients take it."""
+        """As kafka-python's clients take it.
+
+        Raises:
+            PreconditionError: The CA's file is missing.
+        """
         options: dict[str, Any] = {"security_protocol": self.protocol}
         if "SASL" in self.protocol:
             options |= {
@@ -43,6 +48,8 @@ class BrokerSecurity:
                 "sasl_plain_password": self.password,
             }
         if "SSL" in self.protocol and self.ca_file is not None:
+            if not self.ca_file.is_file():
+                raise PreconditionError("KAFKA_CA", str(self.ca_file), f"KINDRED_KAFKA_CA: no file {self.ca_file}")
             options["ssl_cafile"] = str(self.ca_file)
         return options
 
@@ -123,9 +130,9 @@ class AppliedTo:
     generation: str = ""
     included: Sequence[LogPosition] = ()
 
-    def start(self, topic_id: str, partition: int) -> int | None:
-        """The first offset of a partition that may not be in the collection; None if nobody knows."""
+    def start(self, topic_id: str, partition: int) -> int:
+        """The first offset of a partition that may not be in the collection; 0 if nobody knows."""
         for position in self.included:
             if (position.topic_id, position.partition) == (topic_id, partition):
                 return position.offset
-        return None
+        return 0

@@ -11,7 +11,12 @@ from typing import Any, TypeVar
 import structlog
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    TopicAlreadyExistsError,
+)
 from kafka.net.compat import KafkaNetClient
 
 from kindred.errors import UnavailableError
@@ -60,8 +65,11 @@ def prepare_topics(broker: Broker) -> str:
             for topic in (broker.topic, broker.dead_letter_topic):
                 if topic not in present:
                     _create(admin, NewTopic(topic, broker.partitions, broker.replication), timeout)
-            return str(admin.describe_topics([broker.topic])[0]["topic_id"])
+            return _topic_id(admin, broker)
     except KafkaError as error:
+        if not isinstance(error, (KafkaConnectionError, KafkaTimeoutError)):
+            message = f"Kafka at {broker.bootstrap} refuses: {type(error).__name__}"
+            raise UnavailableError("log", message) from error
         if broker.security.protocol == "PLAINTEXT":
             raise unreachable(broker) from error
         # kafka-python does not tell: what the broker says before it closes the connection is often lost.
@@ -103,6 +111,32 @@ def _check_reachable(broker: Broker) -> None:
     raise unreachable(broker)
 
 
+def topic_id_of(broker: Broker) -> str:
+    """The id that the topic of rating events has now. Blocks.
+
+    Raises:
+        UnavailableError: The broker cannot be reached.
+    """
+    _check_reachable(broker)
+    try:
+        with _admin(broker) as admin:
+            return _topic_id(admin, broker)
+    except KafkaError as error:
+        raise unreachable(broker) from error
+
+
+def _topic_id(admin: Any, broker: Broker) -> str:
+    """Asks until somebody knows: right after a topic was made not every broker does."""
+    deadline = time.monotonic() + broker.timeout
+    while True:
+        [topic] = admin.describe_topics([broker.topic])
+        if not topic["error_code"] and topic["topic_id"] and topic["partitions"]:
+            return str(topic["topic_id"])
+        if time.monotonic() > deadline:
+            raise UnavailableError("log", f"Kafka at {broker.bootstrap} does not know the topic {broker.topic}")
+        time.sleep(0.05)
+
+
 def _create(admin: Any, topic: Any, timeout: int) -> None:
     try:
         admin.create_topics([topic], timeout_ms=timeout)
@@ -137,7 +171,12 @@ def step_over(consumer: Any, error: Exception) -> Record:
     return Record(partition.topic, partition.partition, offset, None, None, (why,), time.time_ns() // 1_000_000)
 
 
-def start_of(consumer: Any, partition: Any, topic_id: str, applied_to: AppliedTo) -> int | None:
+def tag_of(topic_id: str, applied_to: AppliedTo) -> str:
+    """What a committed offset is marked with: the collection that everything before it is in, and the topic."""
+    return f"{applied_to.generation} {topic_id}"
+
+
+def start_of(consumer: Any, partition: Any, topic_id: str, applied_to: AppliedTo) -> int:
     """Where to begin with a partition that a group has read.
 
     Args:
@@ -147,11 +186,17 @@ def start_of(consumer: Any, partition: Any, topic_id: str, applied_to: AppliedTo
         applied_to: The collection that events are applied to.
 
     Returns:
-        The committed offset if it was committed for this collection; else the earlier one of that and of what the
-        collection says itself. None if there is neither.
+        The committed offset if it was committed for this collection, or by a person, who leaves no mark. One that was
+        committed for another collection counts no further than what this collection says itself, if it says anything;
+        one of another topic of the same name counts for nothing. Without any, the beginning.
     """
     committed = consumer.committed(partition, metadata=True)
     included = applied_to.start(topic_id, partition.partition)
-    if committed is None or included is None:
-        return included if committed is None else int(committed.offset)
-    return int(committed.offset if committed.metadata == applied_to.generation else min(committed.offset, included))
+    if committed is None:
+        return 0
+    offset, (_, _, topic) = int(committed.offset), committed.metadata.partition(" ")
+    if not committed.metadata or committed.metadata == tag_of(topic_id, applied_to):
+        return offset
+    if topic != topic_id:
+        return 0
+    return min(offset, included) if applied_to.included else offset

@@ -1,5 +1,6 @@
 """Reads the log as a member of a consumer group."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -11,9 +12,21 @@ from kafka.errors import CommitFailedError, CorruptRecordError, KafkaError, Reba
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from kindred.eventlog.broker import AppliedTo, Broker, Record
-from kindred.eventlog.client import ClientThread, prepare_topics, record_of, start_of, step_over, unreachable
+from kindred.eventlog.client import (
+    ClientThread,
+    prepare_topics,
+    record_of,
+    start_of,
+    step_over,
+    tag_of,
+    topic_id_of,
+    unreachable,
+)
 
 log = structlog.get_logger(__name__)
+
+_LOOK_MS = 1_000
+"""What nobody waits for may not hold up the reading: it has the same thread."""
 
 
 class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
@@ -23,7 +36,8 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # the library
         self.unchecked: set[Any] = set()
 
     def on_partitions_revoked(self, revoked: Any) -> None:
-        """Nothing to note: what is committed belongs to whoever reads on."""
+        """Forgets them: they are checked again if they come back."""
+        self.unchecked -= set(revoked)
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         """Notes them."""
@@ -123,6 +137,14 @@ class EventConsumer:
         """By partition of this member how many records it has not read yet, by the broker's own count."""
         return await self._thread.call(self._lag)
 
+    async def topic_is_the_same(self) -> bool:
+        """Whether the topic is the one that was joined, and not another one made anew under its name.
+
+        Raises:
+            UnavailableError: The broker is away.
+        """
+        return await asyncio.to_thread(topic_id_of, self._broker) == self.topic_id
+
     async def log_end(self) -> int:
         """How many records all partitions of the topic have ever got, this member's and others'.
 
@@ -192,16 +214,16 @@ class EventConsumer:
         """Goes back where the committed offset was committed for another collection than ours."""
         for partition in self._assigned.unchecked & self._consumer.assignment():
             start = start_of(self._consumer, partition, self.topic_id, self._applied_to)
-            if start is not None and start < self._consumer.position(partition):
+            if start < self._consumer.position(partition):
                 log.info("reading on where the collection that was swapped in ends", partition=partition.partition)
                 self._consumer.seek(partition, start)
             self._assigned.unchecked.discard(partition)
-        self._assigned.unchecked &= self._consumer.assignment()
 
     def _commit(self, offsets: Mapping[int, int]) -> bool:
+        tag = tag_of(self.topic_id, self._applied_to)
         mine = {partition.partition for partition in self._consumer.assignment()}
         positions = {
-            TopicPartition(self._broker.topic, partition): OffsetAndMetadata(offset, self._applied_to.generation, -1)
+            TopicPartition(self._broker.topic, partition): OffsetAndMetadata(offset, tag, -1)
             for partition, offset in offsets.items()
             if partition in mine
         }
@@ -216,7 +238,7 @@ class EventConsumer:
     def _lag(self) -> dict[int, int]:
         try:
             partitions = list(self._consumer.assignment())
-            ends = self._consumer.end_offsets(partitions)
+            ends = self._consumer.end_offsets(partitions, timeout_ms=_LOOK_MS)
             # Tansu counts the last batch as one record, and what a fetch saw may be older: the larger one is right.
             return {
                 each.partition: max(ends[each], self._consumer.highwater(each) or 0) - self._consumer.position(each)
@@ -228,8 +250,7 @@ class EventConsumer:
     def _log_end(self) -> int:
         try:
             numbers = self._consumer.partitions_for_topic(self._broker.topic) or ()
-            return sum(
-                self._consumer.end_offsets([TopicPartition(self._broker.topic, each) for each in numbers]).values()
-            )
+            partitions = [TopicPartition(self._broker.topic, each) for each in numbers]
+            return sum(self._consumer.end_offsets(partitions, timeout_ms=_LOOK_MS).values())
         except KafkaError as error:
             raise unreachable(self._broker) from error

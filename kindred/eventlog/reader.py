@@ -86,7 +86,7 @@ class LogReader:
             beginnings = self._consumer.beginning_offsets(partitions)
             for partition in partitions:
                 start = start_of(self._consumer, partition, self.topic_id, self._applied_to)
-                self._consumer.seek(partition, max(start or 0, beginnings[partition]))
+                self._consumer.seek(partition, max(start, beginnings[partition]))
         except KafkaError as error:
             raise unreachable(self._broker) from error
 
@@ -95,7 +95,12 @@ class LogReader:
             self._consumer.close(autocommit=False, timeout_ms=int(self._broker.timeout * 1000))
 
     def _positions(self) -> tuple[LogPosition, ...]:
-        places: dict[int, int] = {each.partition: self._consumer.position(each) for each in self._consumer.assignment()}
+        try:
+            places: dict[int, int] = {
+                each.partition: self._consumer.position(each) for each in self._consumer.assignment()
+            }
+        except KafkaError as error:
+            raise unreachable(self._broker) from error
         return tuple(LogPosition(self.topic_id, number, offset) for number, offset in sorted(places.items()))
 
     def _behind(self) -> int:

@@ -10,15 +10,18 @@ from uuid import uuid4
 import grpc
 import pytest
 import trustme
+from qdrant_client.models import CreateAlias, CreateAliasOperation
 
 from kindred.deadline import deadline_in
 from kindred.errors import KindredError, PreconditionError, SchemaError, UnavailableError
 from kindred.stores.port import Store, StoredUser, point_id_of
+from kindred.stores.qdrant.builder import QdrantBuilder
+from kindred.stores.qdrant.collections import Layout
 from kindred.stores.qdrant.server import QdrantServer
 from kindred.stores.qdrant.store import QdrantStore
 from tests.support.qdrant import QdrantBackend
 from tests.support.qdrant_over_edge import RunningQdrant, qdrant_over_edge
-from tests.support.stores import build, entry, found, profile_of, sparse, write
+from tests.support.stores import METADATA, build, entry, found, profile_of, sparse, write
 from tests.support.tcp_proxy import Wire, wire_to
 
 CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
@@ -191,6 +194,109 @@ class TestWrites:
         await store.close()
 
 
+class TestSwap:
+    @pytest.mark.parametrize("after", [True, False])
+    async def test_a_swap_whose_answer_is_lost_drops_nothing(
+        self, qdrant: RunningQdrant, backend: QdrantBackend, *, after: bool
+    ) -> None:
+        """Whether the alias was moved or not before the connection broke, a whole collection is the current one."""
+        faults = qdrant.faults
+        with suppress(UnavailableError), backend.builder(replace=True) as builder:
+            builder.add_users([write("new", profile_of({1: 5.0}))])
+            builder.seal(METADATA)
+            faults.code, faults.methods, faults.after = grpc.StatusCode.UNAVAILABLE, ("UpdateAliases",), after
+            builder.swap()
+        faults.heal()
+        store = await backend.open()
+        assert await found(store, {1: 1.0}) == ["new" if after else "7"]
+        await store.close()
+
+    async def test_of_two_builds_the_later_swap_is_refused(self, backend: QdrantBackend) -> None:
+        """A build that was overtaken by another one fails, and what it would have replaced stays."""
+        overtaken = backend.builder(replace=True)
+        overtaken.seal(METADATA)
+        build(backend, [write("first", profile_of({1: 5.0}))], replace=True)
+        with pytest.raises(PreconditionError, match="another build") as refused:
+            overtaken.swap()
+        overtaken.__exit__()
+        assert refused.value.kind == "SWAPPED"
+        store = await backend.open()
+        assert await found(store, {1: 1.0}) == ["first"]
+        await store.close()
+
+    async def test_a_replaced_collection_that_cannot_be_dropped_is_left(
+        self, qdrant: RunningQdrant, backend: QdrantBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A load whose last call fails has loaded; a later build drops what it left."""
+        with backend.builder(replace=True) as builder:
+            builder.add_users([write("new", profile_of({1: 5.0}))])
+            qdrant.faults.code, qdrant.faults.methods = grpc.StatusCode.DEADLINE_EXCEEDED, ("Delete",)
+            builder.commit(METADATA)
+        qdrant.faults.heal()
+        monkeypatch.setattr("kindred.stores.qdrant.collections._DEAD_AFTER", -1)
+        client = backend.server.client()
+        before = [each.name for each in client.get_collections().collections if each.name.startswith(backend.name)]
+        with backend.builder(replace=True):
+            pass
+        left = [each.name for each in client.get_collections().collections if each.name.startswith(backend.name)]
+        client.close()
+        assert (len(before), len(left)) == (4, 2)
+
+    @pytest.mark.parametrize("alias", [True, False])
+    async def test_a_name_that_is_somebody_elses_is_refused(self, backend: QdrantBackend, *, alias: bool) -> None:
+        """An alias of another collection, or a collection of this name, is refused before anything is uploaded."""
+        client = backend.server.client()
+        taken = f"other-{uuid4().hex}"
+        client.create_collection(f"{taken}-real" if alias else taken, vectors_config={})
+        if alias:
+            operation = CreateAliasOperation(
+                create_alias=CreateAlias(collection_name=f"{taken}-real", alias_name=taken)
+            )
+            client.update_collection_aliases([operation])
+        client.close()
+        with pytest.raises(PreconditionError, match="choose another --collection"):
+            QdrantBuilder(backend.server, taken, Layout(), replace=True)
+
+
+class TestClosing:
+    async def test_calls_under_way_on_a_store_that_is_closed_are_unavailable(
+        self, qdrant: RunningQdrant, store: QdrantStore
+    ) -> None:
+        """Who still uses a store that was replaced and closed is told so, and is not cancelled itself."""
+        qdrant.faults.hanging = True
+        calls = [asyncio.ensure_future(store.users([7])) for _ in range(3)]
+        async with asyncio.timeout(5):
+            while qdrant.faults.calls.count("Get") < 4:  # noqa: ASYNC110  # one is of opening
+                await asyncio.sleep(0.01)
+        await store.close()
+        for call in calls:
+            with pytest.raises(UnavailableError, match="closed"):
+                await call
+        with pytest.raises(UnavailableError, match="closed"):
+            await store.users([7])
+
+    async def test_a_call_that_its_caller_gives_up_is_cancelled(
+        self, qdrant: RunningQdrant, store: QdrantStore
+    ) -> None:
+        """Cancelling who waits for a call cancels them, as everywhere."""
+        qdrant.faults.hanging = True
+        call = asyncio.ensure_future(store.users([7]))
+        await asyncio.sleep(0.05)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    async def test_what_the_server_refuses_is_told_without_its_words(
+        self, qdrant: RunningQdrant, store: QdrantStore, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """A refusal ends with its code; what Qdrant says is in the log of this process only."""
+        qdrant.faults.code = grpc.StatusCode.INVALID_ARGUMENT
+        with pytest.raises(PreconditionError, match="INVALID_ARGUMENT") as refused:
+            await store.users([7])
+        assert "secret" not in str(refused.value)
+        assert "secret details" in "".join(capfd.readouterr())
+
+
 class TestWire:
     @pytest.fixture
     async def wired(self, qdrant: RunningQdrant, backend: QdrantBackend) -> AsyncIterator[tuple[Wire, QdrantStore]]:
@@ -282,7 +388,7 @@ class TestOpening:
     async def test_a_collection_without_metadata_is_a_schema_error(self, backend: QdrantBackend) -> None:
         """An alias to a collection that Kindred did not describe is refused with the command that mends it."""
         builder = backend.builder(replace=True)
-        builder._collections.make_current(builder.generation)
+        builder.swap()
         builder._close()
         with pytest.raises(SchemaError, match="--replace"):
             await backend.open()

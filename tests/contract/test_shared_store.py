@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from time import time_ns
 from uuid import uuid4
 
 import numpy as np
@@ -141,6 +142,20 @@ class TestFollower:
         assert (changed.item.title, changed.rated_count, changed.liked_count) == ("changed", 5, 4)
         assert catalog.index_of("9") == 9
         assert await follower.look() == 0
+
+    async def test_a_clock_that_is_ahead_hides_nothing(
+        self, two: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An item written by a process whose clock is an hour ahead does not hide what others write afterwards."""
+        catalog = Catalog(await two[0].items())
+        follower = CatalogFollower(two[0], catalog)
+        with monkeypatch.context() as ahead:
+            ahead.setattr("kindred.stores.qdrant.store.time_ns", lambda: time_ns() + 3_600 * 10**9)
+            await two[1].insert_items([entry(8, "ahead")])
+        assert await follower.look() == 1
+        await two[1].insert_items([entry(9, "now")])
+        assert await follower.look() == 1
+        assert catalog.index_of("9") == 9
 
     async def test_many_who_miss_an_item_cause_few_looks(self, two: tuple[Store, Store], qdrant: RunningQdrant) -> None:
         """However many ask for items that are not there, the store is asked about ten times a second at most."""

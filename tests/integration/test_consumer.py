@@ -390,7 +390,7 @@ class TestCommit:
                 _CrashingProducer() if fails == "dead letters" else producer, settings.dead_letter_topic, 10
             )
             async with member:
-                loop = RatingConsumer(crashing, Current(backend), letters, asyncio.Event())
+                loop = RatingConsumer(crashing, Current(backend), backend, letters, asyncio.Event())
                 with pytest.raises(_CrashError):
                     await loop.run(asyncio.Event())
             [stored] = await store.users([point_id_of(user)])
@@ -484,7 +484,7 @@ class TestStop:
         loop = asyncio.get_running_loop()
         async with watched_backend(settings) as (backend, store), member:
             letters = DeadLetters(producer, settings.dead_letter_topic, 10)
-            draining = RatingConsumer(member, Current(backend), letters, asyncio.Event())
+            draining = RatingConsumer(member, Current(backend), backend, letters, asyncio.Event())
             begun = loop.time()
             assert await draining.drain(20) == 0
             assert loop.time() - begun < 10

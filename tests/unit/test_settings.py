@@ -121,3 +121,26 @@ class TestStores:
         """Names of collections are short and plain: they become part of others."""
         with pytest.raises(PreconditionError, match="KINDRED_COLLECTION"):
             load_settings(collection=name)
+
+    @pytest.mark.parametrize("url", ["http://host:99999", "http://host:abc", "http://[::1", "http://:6334"])
+    def test_a_url_with_a_wrong_host_or_port_is_refused(self, url: str) -> None:
+        """A port that is none and a host that is missing are refused by the variable's name."""
+        with pytest.raises(PreconditionError, match="KINDRED_QDRANT_URL"):
+            load_settings(qdrant_url=url)
+
+    def test_secrets_from_files_are_trimmed(self) -> None:
+        """The newline that a mounted secret ends with is no part of it; what cannot be sent is refused unseen."""
+        assert load_settings(qdrant_api_key="hunter2\n").qdrant_api_key.get_secret_value() == "hunter2"
+        with pytest.raises(PreconditionError, match="KINDRED_KAFKA_PASSWORD") as refused:
+            load_settings(kafka_password="hünter2")  # noqa: S106  # it is none
+        assert "hünter2" not in str(refused.value)
+
+    def test_processes_have_time_to_follow(self) -> None:
+        """A replaced collection that would go before everybody has looked is refused, with both settings."""
+        with pytest.raises(PreconditionError, match=r"KINDRED_SWAP_GRACE=1 .* KINDRED_SWAP_INTERVAL=10"):
+            load_settings(swap_grace=1, swap_interval=10)
+
+    @pytest.mark.parametrize("host", ["::1", "[::1]"])
+    def test_an_ipv6_host_may_have_brackets(self, host: str) -> None:
+        """Both ways to write an IPv6 address are the same."""
+        assert load_settings(host=host).host == "::1"

@@ -1,5 +1,6 @@
 """Builds new collections aside, with several uploads under way at once, and swaps them in."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ from kindred.items import CatalogEntry
 from kindred.stores.payload import counts_of, counts_payloads, item_payload, user_payload
 from kindred.stores.port import CollectionMetadata, UserWrite
 from kindred.stores.qdrant.collections import Collections, Layout, items_collection, users_collection
-from kindred.stores.qdrant.messages import point
+from kindred.stores.qdrant.messages import check_done, point
 from kindred.stores.qdrant.server import QdrantServer, answering
 from kindred.stores.qdrant.store import QdrantStore
 
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 _UNDER_WAY = 4
 """Uploads that the server works on while the next one is being made."""
 _UPLOAD_SECONDS = 120.0
+_BEAT_SECONDS = 60.0
 
 
 class QdrantBuilder:
@@ -56,8 +58,10 @@ class QdrantBuilder:
         self._under_way: deque[Any] = deque()
         self._counted: list[CatalogEntry] = []
         self._collections = Collections(self._client, server, name)
+        self._ended = threading.Event()
         with ExitStack() as stack:
             stack.callback(self._close)
+            self._collections.check_name()
             self.replaced = self._collections.current()
             """The generation that is to be replaced; None if there is none."""
             if self.replaced is not None and not replace:
@@ -65,6 +69,7 @@ class QdrantBuilder:
             self._collections.drop_leftovers()
             self.generation = self._collections.create(layout)
             """The new generation."""
+            threading.Thread(target=self._beat, name="kindred-build", daemon=True).start()
             stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -118,13 +123,18 @@ class QdrantBuilder:
 
     def swap(self) -> None:
         """See `SharedBuilder.swap`."""
-        self._collections.make_current(self.generation)
+        self._collections.prepare_swap(self.replaced)
+        # From here on nothing is dropped: an answer that is lost may have been a yes.
         self._committed = True
+        self._collections.make_current(self.generation)
 
     def drop_replaced(self) -> None:
-        """See `SharedBuilder.drop_replaced`."""
+        """See `SharedBuilder.drop_replaced`: if the server does not answer a later build does it."""
         if self.replaced is not None:
-            self._collections.drop(self.replaced)
+            try:
+                self._collections.drop(self.replaced)
+            except KindredError as error:
+                log.warning("the replaced collection is left for a later build", error=str(error))
 
     def commit(self, metadata: CollectionMetadata) -> None:
         """See `CollectionBuilder.commit`."""
@@ -146,15 +156,21 @@ class QdrantBuilder:
         self._finish(_UNDER_WAY - 1)
         request = UpsertPoints(collection_name=collection, points=points, wait=True)
         self._under_way.append(self._upsert.future(request, timeout=_UPLOAD_SECONDS, metadata=self._server.metadata))
-        self._collections.beat(self.generation)
         self._engine_seconds += perf_counter() - start
 
     def _finish(self, most: int) -> None:
         """Waits until at most so many uploads are under way, and for an upload that failed raises why."""
         while len(self._under_way) > most:
             with answering(self._server):
-                self._under_way.popleft().result()
+                check_done(self._under_way.popleft().result())
+
+    def _beat(self) -> None:
+        """Shows that the build lives until it ends, whatever takes so long: the data set may have to be read first."""
+        while not self._ended.wait(_BEAT_SECONDS):
+            with suppress(KindredError):
+                self._collections.beat(self.generation)
 
     def _close(self) -> None:
+        self._ended.set()
         self._channel.close()
         self._client.close()

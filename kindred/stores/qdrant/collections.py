@@ -4,8 +4,8 @@
     NAME_users_GENERATION     one point a user
     NAME_items_GENERATION     one point an item, and the counts
 
-A new generation is built aside and made current by moving one alias, which Qdrant does at once for everybody. What is
-left of a build that was killed is known by its heartbeat, and is dropped by the next build.
+A new generation is built aside and made current by moving one alias, which Qdrant does at once for everybody. What a
+build that was killed has left, built or replaced, shows no sign of life, and is dropped by a later build.
 """
 
 import re
@@ -28,21 +28,23 @@ from qdrant_client.models import (
     DeleteAliasOperation,
     IntegerIndexParams,
     IntegerIndexType,
+    KeywordIndexParams,
+    KeywordIndexType,
+    OptimizersConfigDiff,
     SparseIndexParams,
     SparseVectorParams,
 )
 
-from kindred.errors import UnavailableError
+from kindred.errors import PreconditionError, UnavailableError
 from kindred.stores.qdrant.messages import VECTOR
 from kindred.stores.qdrant.server import QdrantServer, answering
 
 log = structlog.get_logger(__name__)
 
 _GENERATION = re.compile("[0-9a-f]{32}")
-_HEARTBEAT = "building_at"
+_ALIVE = "alive_at"
 _DEAD_AFTER = 15 * 60
-"""Seconds without a heartbeat after which a build is taken for dead: far more than clocks differ."""
-_BEAT_EVERY = 30.0
+"""Seconds without a sign of life after which a generation is taken for dead: far more than clocks differ."""
 _SETTLE_SECONDS = 3_600.0
 
 
@@ -97,7 +99,6 @@ class Collections:
         self._client = client
         self._server = server
         self._name = name
-        self._beat_at = 0.0
 
     def current(self) -> str | None:
         """The current generation; None if nothing is loaded."""
@@ -125,27 +126,37 @@ class Collections:
                     VECTOR: SparseVectorParams(index=SparseIndexParams(on_disk=layout.index_on_disk))
                 },
                 shard_number=layout.shards,
-                metadata={_HEARTBEAT: time.time()},
+                metadata={_ALIVE: time.time()},
                 **common,
             )
             # The catalog is small and read whole: one shard.
-            self._client.create_collection(items, shard_number=1, metadata={_HEARTBEAT: time.time()}, **common)
+            self._client.create_collection(items, shard_number=1, metadata={_ALIVE: time.time()}, **common)
             number = IntegerIndexParams(type=IntegerIndexType.INTEGER, lookup=True, range=True)
             moment = DatetimeIndexParams(type=DatetimeIndexType.DATETIME)
             self._client.create_payload_index(users, "revision", number)
             self._client.create_payload_index(users, "rating_count", number)
             self._client.create_payload_index(users, "last_rated_at", moment)
             self._client.create_payload_index(items, "changed_at", number)
+            self._client.create_payload_index(items, "item_id", KeywordIndexParams(type=KeywordIndexType.KEYWORD))
         return generation
 
     def beat(self, generation: str) -> None:
-        """Tells other builds, now and then, that this one lives."""
-        if time.monotonic() - self._beat_at > _BEAT_EVERY:
-            self._beat_at = time.monotonic()
-            with answering(self._server):
-                self._client.update_collection(
-                    users_collection(self._name, generation), metadata={_HEARTBEAT: time.time()}
-                )
+        """Tells other builds that a generation is still wanted: it is being built, or was replaced a moment ago."""
+        with answering(self._server):
+            self._client.update_collection(users_collection(self._name, generation), metadata={_ALIVE: time.time()})
+
+    def check_name(self) -> None:
+        """Sees that the alias is ours to move.
+
+        Raises:
+            PreconditionError: A collection has its name, or it is an alias of somebody else's collection.
+        """
+        with answering(self._server):
+            taken = self._name in {each.name for each in self._client.get_collections().collections}
+            aliases = {each.alias_name: each.collection_name for each in self._client.get_aliases().aliases}
+        if taken or not aliases.get(self._name, prefix := users_collection(self._name, "")).startswith(prefix):
+            message = f"{self._name!r} at {self._server.target} is something else's; choose another --collection"
+            raise PreconditionError("COLLECTION", self._name, message)
 
     def describe(self, generation: str, metadata: dict[str, Any]) -> None:
         """Writes the metadata of a generation."""
@@ -166,21 +177,44 @@ class Collections:
                 if info.status is CollectionStatus.GREEN:
                     break
                 if info.status is CollectionStatus.RED or time.monotonic() > deadline:
-                    raise UnavailableError(
-                        "store", "Qdrant failed to optimize the new collection; its log has the reason"
-                    )
-                self.beat(generation)
+                    message = "Qdrant failed to optimize the new collection; its log has the reason"
+                    raise UnavailableError("store", message)
+                if info.status is CollectionStatus.GREY:  # it was restarted, and optimizes only what changes
+                    with answering(self._server):
+                        self._client.update_collection(collection, optimizers_config=OptimizersConfigDiff())
                 time.sleep(pause)
                 pause = min(2 * pause, 1.0)
 
+    def prepare_swap(self, instead_of: str | None) -> None:
+        """Sees that the current generation is the one to replace, and keeps it from being dropped too early.
+
+        Args:
+            instead_of: The one that a build began with; None for none.
+
+        Raises:
+            PreconditionError: Another one has become the current one meanwhile.
+        """
+        if self.current() != instead_of:
+            message = f"another build has replaced the collection {self._name!r} meanwhile; start again"
+            raise PreconditionError("SWAPPED", self._name, message)
+        if instead_of is not None:
+            self.beat(instead_of)
+
     def make_current(self, generation: str) -> None:
-        """Moves the alias to a generation: everybody sees the old one before, and the new one after."""
-        with answering(self._server):
-            there = any(each.alias_name == self._name for each in self._client.get_aliases().aliases)
-            old = [DeleteAliasOperation(delete_alias=DeleteAlias(alias_name=self._name))] if there else []
-            users = users_collection(self._name, generation)
-            new = CreateAliasOperation(create_alias=CreateAlias(collection_name=users, alias_name=self._name))
-            self._client.update_collection_aliases([*old, new])
+        """Moves the alias to a generation: everybody sees the old one before, and the new one after.
+
+        Raises:
+            UnavailableError: The server does not answer; nobody knows which one is current.
+        """
+        old = [DeleteAliasOperation(delete_alias=DeleteAlias(alias_name=self._name))] if self.current() else []
+        users = users_collection(self._name, generation)
+        new = CreateAliasOperation(create_alias=CreateAlias(collection_name=users, alias_name=self._name))
+        try:
+            with answering(self._server):
+                self._client.update_collection_aliases([*old, new])
+        except UnavailableError:
+            if self.current() != generation:  # an answer that was lost is none that was not given
+                raise
 
     def drop(self, generation: str) -> None:
         """Drops the collections of a generation; those that are not there are none."""
@@ -189,13 +223,13 @@ class Collections:
                 self._client.delete_collection(collection)
 
     def drop_leftovers(self) -> list[str]:
-        """Drops what killed builds have left, and gives the generations."""
+        """Drops what is neither current nor alive, and gives the generations."""
         current = self.current()
         with answering(self._server):
             names = [each.name for each in self._client.get_collections().collections]
         dead = [each for each in self._generations(names) if each != current and self._is_dead(each)]
         for generation in dead:
-            log.warning("dropping what a build that was killed has left", generation=generation)
+            log.warning("dropping a collection that nobody has finished or dropped", generation=generation)
             self.drop(generation)
         return dead
 
@@ -205,10 +239,10 @@ class Collections:
         return sorted(each for each in found if _GENERATION.fullmatch(each))
 
     def _is_dead(self, generation: str) -> bool:
-        """Whether a generation is a build whose heart stopped; one that was current once is somebody's to keep."""
+        """Whether a generation that is not current is nobody's any more: neither built nor read as the replaced one."""
         with answering(self._server):
             collection = users_collection(self._name, generation)
             if not self._client.collection_exists(collection):
                 return True
             metadata = self._client.get_collection(collection).config.metadata or {}
-        return "schema_version" not in metadata and time.time() - float(metadata.get(_HEARTBEAT, 0)) > _DEAD_AFTER
+        return time.time() - float(metadata.get(_ALIVE, 0)) > _DEAD_AFTER

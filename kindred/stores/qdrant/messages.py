@@ -14,10 +14,12 @@ from qdrant_client.grpc import (
     IsEmptyCondition,
     Match,
     PayloadIncludeSelector,
+    PointsOperationResponse,
     PointStruct,
     Query,
     QueryPoints,
     ScoredPoint,
+    UpdateStatus,
     Value,
     VectorInput,
     WithPayloadSelector,
@@ -29,6 +31,7 @@ from qdrant_client.grpc import (
     SparseVector as SparseVectorMessage,
 )
 
+from kindred.errors import UnavailableError
 from kindred.stores.port import Hits, PointId
 from kindred.weighting import SparseVector
 
@@ -132,6 +135,16 @@ def read_hits(points: Sequence[ScoredPoint]) -> Hits:
         [each.version for each in points],
         [each.score for each in points],
     )
+
+
+def check_done(response: PointsOperationResponse) -> None:
+    """Sees that a write was applied, not only taken.
+
+    Raises:
+        UnavailableError: Nobody knows yet.
+    """
+    if response.result.status != UpdateStatus.Completed:
+        raise UnavailableError("store", "Qdrant has taken a write and not applied it in time")
 
 
 def equals(field: str, value: int) -> Filter:

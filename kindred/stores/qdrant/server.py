@@ -4,6 +4,7 @@ The hot calls go over a plain channel of our own: the high-level client's wraps 
 costs more than the call's own work. Administration goes through the high-level client.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import grpc
+import structlog
 from google.protobuf.message import Message
 from qdrant_client import QdrantClient
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
@@ -21,6 +23,8 @@ from qdrant_client.grpc import HealthCheckRequest, QdrantStub
 
 from kindred.deadline import time_left
 from kindred.errors import PreconditionError, UnavailableError
+
+log = structlog.get_logger(__name__)
 
 OLDEST = (1, 16)
 """The first version with conditional updates and metadata of collections."""
@@ -125,8 +129,9 @@ class QdrantServer:
             reply = health(HealthCheckRequest(), timeout=self.timeout, metadata=self.metadata)
             check_version(self, reply.version)
         parts = urlsplit(self.url)
+        host = parts.hostname or ""
         return QdrantClient(
-            host=parts.hostname,
+            host=f"[{host}]" if ":" in host else host,
             grpc_port=parts.port or 6334,
             https=self._tls,
             prefer_grpc=True,
@@ -146,7 +151,13 @@ class QdrantServer:
             UnavailableError: It does not answer.
         """
         with answering(self):
-            return await method(request, timeout=time_left(self.timeout), metadata=self.metadata)
+            try:
+                return await method(request, timeout=time_left(self.timeout), metadata=self.metadata)
+            except asyncio.CancelledError:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise
+                # Not we were cancelled but the call: its channel was closed.
+                raise UnavailableError("store", "the connection to Qdrant is closed") from None
 
     async def check(self, channel: grpc.aio.Channel) -> None:
         """Asks for the version.
@@ -203,6 +214,7 @@ _AWAY = {
     grpc.StatusCode.INTERNAL: "failed; its log has the reason",
     grpc.StatusCode.DATA_LOSS: "failed; its log has the reason",
     grpc.StatusCode.UNKNOWN: "failed; its log has the reason",
+    grpc.StatusCode.FAILED_PRECONDITION: "is not in a state to do that; its log has the reason",
     # A collection that another one has replaced: who opens it again finds the new one.
     grpc.StatusCode.NOT_FOUND: "no longer has the collection: it was replaced or dropped",
 }
@@ -224,7 +236,9 @@ def answering(server: QdrantServer) -> Iterator[None]:
         if code is grpc.StatusCode.UNIMPLEMENTED:
             message = f"{server.target} is not Qdrant's gRPC port; KINDRED_QDRANT_URL names that one, usually 6334"
             raise PreconditionError("QDRANT_URL", server.target, message) from error
-        raise
+        log.exception("Qdrant refuses a call")  # what it says is for the operator, not for callers
+        message = f"Qdrant refuses the call as {code.name}; the log of this process has the reason"
+        raise PreconditionError("QDRANT_REFUSED", server.target, message) from error
     except grpc.aio.UsageError as error:
         raise UnavailableError("store", "the connection to Qdrant is closed") from error
     except ResourceExhaustedResponse as error:

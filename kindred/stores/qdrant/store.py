@@ -36,7 +36,7 @@ from qdrant_client.grpc import (
     WriteOrderingType,
 )
 
-from kindred.errors import StoreNotLoadedError
+from kindred.errors import StoreNotLoadedError, UnavailableError
 from kindred.items import CatalogEntry
 from kindred.stores.payload import (
     FIRST_COUNTS_POINT,
@@ -60,6 +60,7 @@ from kindred.stores.port import (
 from kindred.stores.qdrant.collections import current_generation, items_collection, users_collection
 from kindred.stores.qdrant.messages import (
     EVERYTHING,
+    check_done,
     equals,
     lacks,
     nearest,
@@ -220,13 +221,15 @@ class QdrantStore:
         points = first[0][1]["points"] if first else 0
         rest = [FIRST_COUNTS_POINT + place for place in range(1, points)]
         payloads = dict(first + (await self._read(self._items, rest, EVERYTHING) if rest else []))
+        if len(payloads) < points:
+            raise UnavailableError("store", "the counts are being written")
         return read_counts(payloads[FIRST_COUNTS_POINT + place] for place in range(points))
 
     async def write_counts(self, counts: RatingCounts) -> None:
         """See `Store.write_counts`."""
         points = [point(point_id, None, payload) for point_id, payload in counts_payloads(counts)]
         request = UpsertPoints(collection_name=self._items, wait=True, points=points, ordering=STRONG)
-        await self._server.call(self._points.Upsert, request)
+        check_done(await self._server.call(self._points.Upsert, request))
 
     async def close(self) -> None:
         """See `Store.close`."""
@@ -240,7 +243,7 @@ class QdrantStore:
         request = UpsertPoints(
             collection_name=self._items, wait=True, points=points, ordering=STRONG, update_filter=condition
         )
-        await self._server.call(self._points.Upsert, request)
+        check_done(await self._server.call(self._points.Upsert, request))
 
     async def _read(
         self, collection: str, point_ids: Sequence[PointId], payload: WithPayloadSelector

@@ -1,9 +1,9 @@
 """The store on a Qdrant server: answers, bulk load and workers, each against what the server itself takes."""
 
 import asyncio
-import multiprocessing
 import statistics
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 
@@ -11,6 +11,7 @@ import grpc
 from qdrant_client.grpc import PointsStub
 from qdrant_client.models import PointStruct, SparseVector, SparseVectorParams
 
+from benchmarks.load import RATINGS
 from benchmarks.processes import free_port, qdrant, serving
 from benchmarks.recommend import against_floor, query_vectors
 from benchmarks.report import Figure
@@ -28,8 +29,9 @@ from loader.load import load
 from loader.readers.movielens import open_movielens
 
 ANSWER_TARGET, LOAD_TARGET, WORKERS_TARGET = 2.0, 1.5, 1.7
-ROUNDS = 5
-CALLERS, SECONDS = 4, 6.0
+ROUNDS = 3
+CALLERS, SECONDS = 16, 8.0
+"""Many callers: the kernel spreads connections over the workers by chance."""
 NAME = "bench"
 
 
@@ -40,15 +42,20 @@ def measure_qdrant(workspace: Path) -> list[Figure]:
         workspace: A folder with the loaded data directory `ml-100k`.
     """
     with qdrant(workspace / "qdrant") as (url, what):
-        figures = [_load(url, workspace), _answers(url, workspace), _workers(url)]
+        figures = [
+            _load(f"Load {RATINGS:,} generated ratings", url, workspace / "generated", workspace / "large"),
+            # Last, for it stays: the others ask it. Making, describing and swapping collections is most of it.
+            _load("Load MovieLens 100K", url, fetch_dataset("ml-100k"), workspace / "ml-100k", target=None),
+            _answers(url, workspace),
+            _workers(url),
+        ]
     return [Figure(each.name, each.value, f"{each.detail}; Qdrant: {what}", each.target, each.met) for each in figures]
 
 
-def _load(url: str, workspace: Path) -> Figure:
-    """The loader, from files to the sealed collection, against the client's own upload of points that are ready."""
+def _load(name: str, url: str, source: Path, data_dir: Path, target: float | None = LOAD_TARGET) -> Figure:
+    """The loader, from files to the swap, against the client's own upload of points that are ready."""
     server = QdrantServer(url)
-    points = [*_ready_points(workspace / "ml-100k")]
-    source = fetch_dataset("ml-100k")
+    points = [*_ready_points(data_dir)]
     ours, bare = [], []
     for round_ in range(ROUNDS + 1):
         with QdrantBuilder(server, NAME, Layout(), replace=True) as builder:
@@ -67,12 +74,12 @@ def _load(url: str, workspace: Path) -> Figure:
         client.close()
     ratio = statistics.median(ours) / statistics.median(bare)
     return Figure(
-        "Load MovieLens 100K into Qdrant, against the client's upload of ready-made points",
+        f"{name} into Qdrant, against the client's upload of ready-made points",
         f"{ratio:.2f}x",
         f"{statistics.median(ours):.2f} s from the files on; bare upload_points {statistics.median(bare):.2f} s; "
         f"median of {ROUNDS}",
-        f"at most {LOAD_TARGET}x",
-        ratio <= LOAD_TARGET,
+        f"at most {target}x" if target else "",
+        target is None or ratio <= target,
     )
 
 
@@ -120,9 +127,9 @@ def _workers(url: str) -> Figure:
         address = f"127.0.0.1:{free_port()}"
         with (
             serving(address, "--qdrant-url", url, "--collection", NAME, "--workers", workers),
-            multiprocessing.get_context("spawn").Pool(CALLERS) as pool,
+            ThreadPoolExecutor(CALLERS) as pool,
         ):
-            pool.map(_ask, [(address, 2.0)] * CALLERS)  # warms the caches of every worker
+            [*pool.map(_ask, [(address, 3.0)] * CALLERS)]  # warms the caches of every worker
             rates[workers] = sum(pool.map(_ask, [(address, SECONDS)] * CALLERS)) / SECONDS
     ratio = rates[2] / rates[1]
     return Figure(
@@ -138,7 +145,11 @@ def _ask(job: tuple[str, float]) -> int:
     """Asks over a connection of its own for so many seconds, reads no answer, and gives their number."""
     address, seconds = job
     requests = [
-        RecommendRequest(user_id=str(user), limit=500, explanation=EXPLANATION_SUMMARY).SerializeToString()
+        RecommendRequest(
+            user_id=str(user),
+            limit=500,
+            explanation=EXPLANATION_SUMMARY,
+        ).SerializeToString()
         for user in range(1, 901)
     ]
     answers = 0

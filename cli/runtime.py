@@ -99,7 +99,9 @@ async def running(
             share_port=settings.workers > 1,
             max_connection_age=settings.max_connection_age,
         )
-        if serve:
+        # Alone it listens at once, to tell that it is not ready. One of several workers does not take connections from
+        # those that are.
+        if serve and settings.workers == 1:
             await server.start()
             stack.push_async_callback(server.stop, 0)
         current = Current(await open_in_time(settings, stop or asyncio.Event()))
@@ -118,6 +120,8 @@ async def running(
             )
             stack.push_async_callback(_cancel, asyncio.create_task(counting))
         if serve:
+            if settings.workers > 1:
+                await server.start()
             await server.open(current)
             stack.push_async_callback(server.stop, settings.drain_grace)
         following = asyncio.create_task(follow(current, settings, server.set_ready if serve else None))

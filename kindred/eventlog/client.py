@@ -188,15 +188,16 @@ def start_of(consumer: Any, partition: Any, topic_id: str, applied_to: AppliedTo
     Returns:
         The committed offset if it was committed for this collection, or by a person, who leaves no mark. One that was
         committed for another collection counts no further than what this collection says itself, if it says anything;
-        one of another topic of the same name counts for nothing. Without any, the beginning.
+        one of another topic of the same name counts for nothing. Without any, the beginning. A broker that keeps no
+        marks (Tansu) may have any of these: it is taken for one of another collection.
     """
     committed = consumer.committed(partition, metadata=True)
     included = applied_to.start(topic_id, partition.partition)
     if committed is None:
         return 0
-    offset, (_, _, topic) = int(committed.offset), committed.metadata.partition(" ")
-    if not committed.metadata or committed.metadata == tag_of(topic_id, applied_to):
+    offset, tag = int(committed.offset), committed.metadata
+    if tag in ("", tag_of(topic_id, applied_to)):
         return offset
-    if topic != topic_id:
+    if tag is not None and tag.rpartition(" ")[2] != topic_id:
         return 0
     return min(offset, included) if applied_to.included else offset

@@ -13,7 +13,7 @@ NEW = AppliedTo("new", (LogPosition("topic", 1, 30), LogPosition("topic", 0, 7))
 ALONE = AppliedTo("new")
 
 
-def consumer(offset: int | None, tag: str = "") -> SimpleNamespace:
+def consumer(offset: int | None, tag: str | None = "") -> SimpleNamespace:
     """A consumer whose group has committed this."""
     committed = None if offset is None else SimpleNamespace(offset=offset, metadata=tag)
     return SimpleNamespace(committed=lambda partition, metadata: committed)
@@ -33,6 +33,8 @@ def consumer(offset: int | None, tag: str = "") -> SimpleNamespace:
         (50, "old earlier", ALONE, 0),
         (50, "", NEW, 50),
         (5, "", NEW, 5),
+        (50, None, NEW, 30),
+        (50, None, ALONE, 50),
     ],
     ids=[
         "nothing committed: from the beginning",
@@ -46,9 +48,11 @@ def consumer(offset: int | None, tag: str = "") -> SimpleNamespace:
         "committed for another topic and collection",
         "set by a person, forward",
         "set by a person, back",
+        "a broker without marks: no further than the collection says",
+        "a broker without marks, and nothing said",
     ],
 )
-def test_the_start_of_a_partition(committed: int | None, tag: str, applied_to: AppliedTo, start: int) -> None:
+def test_the_start_of_a_partition(committed: int | None, tag: str | None, applied_to: AppliedTo, start: int) -> None:
     """A committed offset counts as far as it says something about this collection and this topic."""
     assert start_of(consumer(committed, tag), HERE, "topic", applied_to) == start
 

@@ -7,10 +7,12 @@ consumers apply to the old collection before they follow, they apply again: the 
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from time import perf_counter
 
+import numpy as np
 import structlog
 
 from kindred.catalog import Catalog
@@ -20,10 +22,18 @@ from kindred.eventlog.broker import AppliedTo, Record
 from kindred.eventlog.reader import LogReader
 from kindred.events import UNKNOWN_ITEM, EventDecoder, EventError
 from kindred.items import CatalogEntry, Item
+from kindred.popularity import count_ratings
 from kindred.settings import Settings
 from kindred.stores.choice import open_store, shared_builder
 from kindred.stores.edge import EdgeStore
-from kindred.stores.port import CollectionBuilder, CollectionMetadata, LogPosition, Store, UserWrite
+from kindred.stores.port import (
+    OLDEST_SCHEMA_VERSION,
+    CollectionBuilder,
+    CollectionMetadata,
+    LogPosition,
+    Store,
+    UserWrite,
+)
 from kindred.updater import ProfileUpdater, UserEvent
 from kindred.weighting import LikingWeighting, Weighting, ZScoreWeighting, stored_vector
 from loader.errors import DataError
@@ -82,7 +92,7 @@ async def reindex(
         UnavailableError: The store or the broker is away; nothing has changed.
     """
     start = perf_counter()
-    store = await open_store(settings)
+    store = await open_store(settings, OLDEST_SCHEMA_VERSION)
     try:
         copying = _Copying(store, progress or NoProgress())
         copying.weighting = await copying.make(weighting, shrinkage)
@@ -181,20 +191,29 @@ class _Copying:
         """The copy's."""
         old = self.store.metadata
         included = included or old.included
-        return replace(old, weighting=self.weighting, created_at=self._created_at, included=included)
+        return CollectionMetadata(old.name, old.scale, self.weighting, self._created_at, included=included)
 
     async def copy_to(self, builder: CollectionBuilder) -> None:
-        """Copies everything as it is now."""
-        self.progress.stage("Copying items", None)
-        items = await self.store.items()
-        for first in range(0, len(items), _ITEMS):
-            builder.add_items(items[first : first + _ITEMS])
-        self.copied = {entry.index: entry.item for entry in items}
+        """Copies everything as it is now, and counts anew who rates and likes each item."""
         self.progress.stage("Writing users", None)
+        items = sorted(await self.store.items(), key=attrgetter("index"))
+        indexes = np.array([entry.index for entry in items], np.uint32)
+        rated, liked = np.zeros(indexes.size, np.int64), np.zeros(indexes.size, np.int64)
         async for page in self.store.scan_users(_PAGE):
             builder.add_users([UserWrite(user, stored_vector(self.weighting, user.profile)) for user in page])
             self.users += len(page)
             self.ratings += sum(user.profile.rating_count for user in page)
+            page_rated, page_liked = count_ratings([user.profile for user in page], indexes, self.store.metadata.scale)
+            rated += page_rated
+            liked += page_liked
+        self.progress.stage("Writing items", len(items))
+        for first in range(0, len(items), _ITEMS):
+            builder.add_items(
+                CatalogEntry(entry.index, entry.item, int(rated[place]), int(liked[place]))
+                for place, entry in enumerate(items[first : first + _ITEMS], start=first)
+            )
+            self.progress.advance(min(_ITEMS, len(items) - first))
+        self.copied = {entry.index: entry.item for entry in items}
         self.progress.stage("Optimizing", None)
 
     async def bring_items_up(self, copy: Store) -> list[CatalogEntry]:

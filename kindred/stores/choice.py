@@ -6,18 +6,19 @@ An engine is imported only where it is used: each takes a noticeable part of a c
 from typing import TYPE_CHECKING
 
 from kindred.settings import Settings
-from kindred.stores.port import CollectionBuilder, SharedBuilder, Store
+from kindred.stores.port import SCHEMA_VERSION, CollectionBuilder, SharedBuilder, Store
 
 if TYPE_CHECKING:
     from kindred.stores.qdrant.builder import QdrantBuilder
     from kindred.stores.qdrant.server import QdrantServer
 
 
-async def open_store(settings: Settings) -> Store:
+async def open_store(settings: Settings, oldest: int = SCHEMA_VERSION) -> Store:
     """Opens the current collection.
 
     Args:
         settings: The settings.
+        oldest: The oldest schema version that will do: only writing it anew may read others.
 
     Raises:
         PreconditionError: It is in use, not loaded or of another form; or the server is too old or refuses us.
@@ -26,10 +27,10 @@ async def open_store(settings: Settings) -> Store:
     if settings.qdrant_url:
         from kindred.stores.qdrant.store import QdrantStore
 
-        return await QdrantStore.open(_server(settings), settings.collection)
+        return await QdrantStore.open(_server(settings), settings.collection, oldest=oldest)
     from kindred.stores.edge import EdgeStore
 
-    return EdgeStore.open(settings.data_dir)
+    return EdgeStore.open(settings.data_dir, oldest)
 
 
 def new_builder(settings: Settings, *, replace: bool = False) -> CollectionBuilder:

@@ -30,6 +30,7 @@ from kindred.stores.payload import (
     with_counts,
 )
 from kindred.stores.port import (
+    SCHEMA_VERSION,
     ChangedItem,
     CollectionMetadata,
     Hits,
@@ -103,12 +104,12 @@ def _counts_points(counts: RatingCounts) -> list[qe.Point]:
     return [_PointParts(point_id, [], [], payload).point() for point_id, payload in counts_payloads(counts)]
 
 
-def _read_metadata(path: Path) -> CollectionMetadata:
+def _read_metadata(path: Path, oldest: int) -> CollectionMetadata:
     try:
         data = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise SchemaError(str(path), f"{path} cannot be read ({error}); {LOAD_AGAIN}") from error
-    return CollectionMetadata.from_json(data, str(path))
+    return CollectionMetadata.from_json(data, str(path), oldest)
 
 
 class EdgeStore:
@@ -132,11 +133,12 @@ class EdgeStore:
         self._closed = False
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, oldest: int = SCHEMA_VERSION) -> Self:
         """Opens a data directory.
 
         Args:
             path: The folder.
+            oldest: The oldest schema version that will do: only writing it anew may read others.
 
         Raises:
             StoreInUseError: Another process has it open.
@@ -149,7 +151,7 @@ class EdgeStore:
         data_dir = DataDir(path)
         try:
             generation = data_dir.current()
-            metadata = _read_metadata(generation / "collection.json")
+            metadata = _read_metadata(generation / "collection.json", oldest)
             users, items = (_engine(partial(qe.EdgeShard.load, str(generation / part))) for part in _PARTS)
             for shard in (users, items):
                 _engine(shard.optimize)  # folds in what was written since the last start; at once if that is little

@@ -13,7 +13,10 @@ from kindred.items import CatalogEntry, Item
 from kindred.ratings import RatingScale, UserProfile
 from kindred.weighting import SparseVector, Weighting, make_weighting
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1 had the counts in every item; 2 has them in columns of their own."""
+OLDEST_SCHEMA_VERSION = 1
+"""The oldest that `kindred reindex` reads."""
 
 USER_NAMESPACE = UUID("6b3f5c1e-3a52-5d7c-9c64-6d1f7a0f2b11")
 """UUIDv5 namespace of user ids. Changing it loses every user whose id is no number."""
@@ -151,28 +154,30 @@ class CollectionMetadata:
         }
 
     @classmethod
-    def from_json(cls, data: Any, where: str) -> Self:
+    def from_json(cls, data: Any, where: str, oldest: int = SCHEMA_VERSION) -> Self:
         """Reads what `to_json` made.
 
         Args:
             data: What was read.
             where: What it belongs to, for the error.
+            oldest: The oldest schema version that will do.
 
         Raises:
             SchemaError: It is of another schema version, or damaged.
         """
         version = data.get("schema_version") if isinstance(data, Mapping) else None
-        if version != SCHEMA_VERSION:
+        if not isinstance(version, int) or not oldest <= version <= SCHEMA_VERSION:
+            older = isinstance(version, int) and OLDEST_SCHEMA_VERSION <= version < SCHEMA_VERSION
+            mend = "write it anew: kindred reindex" if older else "load it again: kindred load … --replace"
             raise SchemaError(
                 where,
-                f"{where} has schema version {version}, this version of Kindred reads {SCHEMA_VERSION}; "
-                "load it again: kindred load … --replace",
+                f"{where} has schema version {version}, this version of Kindred reads {SCHEMA_VERSION}; {mend}",
             )
         try:
             scale = RatingScale(**data["scale"])
             weighting = make_weighting(data["weighting"]["name"], scale, data["weighting"]["parameters"])
             included = tuple(LogPosition(**each) for each in data.get("included", ()))
-            return cls(data["name"], scale, weighting, data["created_at"], included=included)
+            return cls(data["name"], scale, weighting, data["created_at"], version, included)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             message = f"the metadata of {where} is damaged ({error}); load it again: kindred load … --replace"
             raise SchemaError(where, message) from error

@@ -159,7 +159,7 @@ class TestEdgeDataDir:
             b"\xff\xfe",
             b"null",
             b"[]",
-            b'{"schema_version": 1}',
+            b'{"schema_version": 2}',
             metadata(scale={"minimum": 5, "maximum": 1}),
             metadata(scale=[1, 5]),
             metadata(weighting={"name": "default", "parameters": [5]}),

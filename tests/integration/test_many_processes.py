@@ -12,6 +12,7 @@ from subprocess import Popen
 from urllib.request import urlopen
 
 import grpc
+import numpy as np
 import pytest
 import yaml
 from google.rpc.error_details_pb2 import RetryInfo
@@ -20,8 +21,10 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from cli.local_broker import LOCAL_SETTINGS
 from cli.runtime import Running, running
+from kindred.errors import SchemaError
 from kindred.eventlog.broker import AppliedTo
 from kindred.eventlog.reader import LogReader
+from kindred.items import CatalogEntry
 from kindred.settings import Settings
 from kindred.stores.choice import open_store, shared_builder
 from kindred.stores.port import SharedBuilder, UserWrite, point_id_of
@@ -445,6 +448,29 @@ class TestReindex:
                 await store.close()
                 await asyncio.sleep(0.5)  # the server follows before the old collection goes
                 builder.drop_replaced()
+
+    @pytest.mark.parametrize("kind", ["embedded", "qdrant"])
+    async def test_a_collection_of_the_schema_before_is_written_anew(
+        self, kind: str, own_films_dir: Path, qdrant_films: Place, kafka: str
+    ) -> None:
+        """A collection without counts of its own, as version 1 had it, has them afterwards, and opens."""
+        place = Place({"data_dir": own_films_dir}) if kind == "embedded" else qdrant_films
+        store = await place.open()
+        counts, metadata = await store.counts(), store.metadata
+        users = [user async for page in store.scan_users(100) for user in page]
+        items = [CatalogEntry(entry.index, entry.item) for entry in await store.items()]
+        await store.close()
+        with place.builder(replace=True) as builder:
+            builder.add_items(items)
+            builder.add_users(UserWrite(user, stored_vector(metadata.weighting, user.profile)) for user in users)
+            builder.commit(replace(metadata, schema_version=1))
+        with pytest.raises(SchemaError, match="kindred reindex"):
+            await place.open()
+        await reindex(place.settings(kafka=kafka, **fresh_names()), "default", 5.0)
+        store = await place.open()
+        assert store.metadata.schema_version == 2
+        assert all(np.array_equal(*pair) for pair in zip(await store.counts(), counts, strict=True))
+        await store.close()
 
     async def test_an_embedded_collection_is_written_anew(self, own_films_dir: Path) -> None:
         """Over a data directory a copy with the new weighting takes the place of the old one."""

@@ -197,6 +197,14 @@ class CollectionContract:
         build(backend, [write("7", profile_of({1: 5.0}))], replace=True)
         await _holds(backend, ["7"])
 
+    async def test_an_older_schema_version_is_refused_with_the_way_to_write_it_anew(
+        self, backend: StoreBackend
+    ) -> None:
+        """A collection of the schema version before does not open; the error names the command that writes it anew."""
+        build(backend, metadata=replace(METADATA, schema_version=SCHEMA_VERSION - 1))
+        with pytest.raises(SchemaError, match=rf"version {SCHEMA_VERSION - 1}, .*kindred reindex"):
+            await backend.open()
+
     async def test_a_killed_writer_loses_no_acknowledged_write(self, backend: StoreBackend) -> None:
         """After kill -9 in mid-write the collection opens, and every write that was acknowledged is there, whole."""
         build(backend, [write("untouched", profile_of({1: 5.0}))], [entry(1)])

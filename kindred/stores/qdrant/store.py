@@ -49,6 +49,7 @@ from kindred.stores.payload import (
     with_counts,
 )
 from kindred.stores.port import (
+    SCHEMA_VERSION,
     ChangedItem,
     CollectionMetadata,
     Hits,
@@ -99,13 +100,16 @@ class QdrantStore:
         self._collections = CollectionsStub(channel)
 
     @classmethod
-    async def open(cls, server: QdrantServer, name: str, generation: str | None = None) -> Self:
+    async def open(
+        cls, server: QdrantServer, name: str, generation: str | None = None, oldest: int = SCHEMA_VERSION
+    ) -> Self:
         """Opens a collection.
 
         Args:
             server: Where it is.
             name: Its name.
             generation: Which of its generations; the current one if left out.
+            oldest: The oldest schema version that will do: only writing it anew may read others.
 
         Raises:
             StoreNotLoadedError: There is none under this name.
@@ -128,7 +132,7 @@ class QdrantStore:
             request = GetCollectionInfoRequest(collection_name=users_collection(name, generation))
             info = await server.call(collections.Get, request)
             where = f"collection {name!r} at {server.target}"
-            metadata = CollectionMetadata.from_json(read_payload(info.result.config.metadata), where)
+            metadata = CollectionMetadata.from_json(read_payload(info.result.config.metadata), where, oldest)
             stack.pop_all()
         return cls(server, channel, name, generation, metadata)
 

@@ -42,7 +42,7 @@ def run_process(*, serve: bool, consume: bool, drain: bool = False, **options: A
     # Before numpy is imported: its matrix library would otherwise take every core for each small product, and the
     # workers would fight for them. Measured on two cores: two workers answered less than one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from kindred.settings import load_settings
+    from kindred.settings import load_settings, unknown_variables
 
     settings = load_settings(**options)
     if serve and not consume and settings.workers > 1:
@@ -50,12 +50,16 @@ def run_process(*, serve: bool, consume: bool, drain: bool = False, **options: A
 
         run_workers(settings)
         return
+    import structlog
+
     from cli.runtime import running, stop_on_signals
     from kindred.following import StoppedError
     from kindred.stores.choice import where
     from kindred.telemetry import configure_logging
 
     configure_logging(settings.log_level, settings.log_format)
+    if unknown := unknown_variables(os.environ):
+        structlog.get_logger(__name__).warning("variables that are no settings", names=unknown)
 
     async def run() -> None:
         stop = stop_on_signals()

@@ -73,10 +73,8 @@ async def follow(current: Current, settings: Settings, tell: Callable[[bool], Aw
             if since_counts >= settings.recount_interval:
                 await current.backend.follower.take_counts()
                 since_counts = 0.0
-        except UnavailableError as error:
-            await presence.missed(error)
-        except PreconditionError as error:
-            # The collection that was swapped in is not for us, or there is none; the old one goes soon.
+        except (UnavailableError, PreconditionError) as error:
+            # Also a collection that was swapped in and is not for us: the old one goes soon.
             await presence.missed(error)
         except Exception:  # the top of a loop: logged, and no reason to serve an old collection for ever
             log.exception("could not look at the store")

@@ -1,5 +1,6 @@
 """The settings: one typed place, from environment variables named KINDRED_…; the commands' options override them."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -181,6 +182,21 @@ def load_settings(**options: Any) -> Settings:
     except ValidationError as error:
         wrong = [_wrong(each["loc"], each["input"], each["msg"]) for each in error.errors(include_url=False)]
         raise PreconditionError("SETTINGS", "settings", "; ".join(wrong)) from None
+
+
+def unknown_variables(environment: Iterable[str]) -> list[str]:
+    """The variables that begin as ours do and are none: probably misspelt.
+
+    Args:
+        environment: Names of variables.
+    """
+    known = {f"KINDRED_{name.upper()}" for name in Settings.model_fields} | {"KINDRED_SERVER"}
+    others = ("KINDRED_RECIPE__", "KINDRED_TEST_", "KINDRED_BENCH_")
+    return sorted(
+        name
+        for name in environment
+        if name.startswith("KINDRED_") and name not in known and not name.startswith(others)
+    )
 
 
 def _wrong(place: tuple[int | str, ...], value: Any, why: str) -> str:

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from kindred.errors import PreconditionError
 from kindred.eventlog.broker import Broker
 from kindred.recipes import DEFAULT, RECIPES
-from kindred.settings import Settings, load_settings
+from kindred.settings import Settings, load_settings, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -144,3 +144,8 @@ class TestStores:
     def test_an_ipv6_host_may_have_brackets(self, host: str) -> None:
         """Both ways to write an IPv6 address are the same."""
         assert load_settings(host=host).host == "::1"
+
+    def test_misspelt_variables_are_found(self) -> None:
+        """What begins as a setting does and is none is told; settings, the recipe's and other tools' are not."""
+        names = ["KINDRED_QDRNT_URL", "KINDRED_QDRANT_URL", "KINDRED_RECIPE__K", "KINDRED_SERVER", "PATH"]
+        assert unknown_variables(names) == ["KINDRED_QDRNT_URL"]

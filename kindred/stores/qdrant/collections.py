@@ -10,14 +10,13 @@ build that was killed has left, built or replaced, shows no sign of life, and is
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import structlog
 from qdrant_client import QdrantClient
-from qdrant_client.grpc import ListAliasesResponse
 from qdrant_client.models import (
     CollectionStatus,
     CreateAlias,
@@ -77,10 +76,22 @@ def items_collection(name: str, generation: str) -> str:
     return f"{name}_items_{generation}"
 
 
-def current_generation(name: str, response: ListAliasesResponse) -> str | None:
-    """The generation that an answer about aliases names; None if nothing is loaded under this name."""
+class Alias(Protocol):
+    """An alias, as either of the clients has it."""
+
+    @property
+    def alias_name(self) -> str:
+        """Its name."""
+
+    @property
+    def collection_name(self) -> str:
+        """The collection that it stands for."""
+
+
+def current_generation(name: str, aliases: Iterable[Alias]) -> str | None:
+    """The generation that a server's aliases name as the current one; None if nothing is loaded."""
     prefix = users_collection(name, "")
-    for alias in response.aliases:
+    for alias in aliases:
         if alias.alias_name == name and alias.collection_name.startswith(prefix):
             return alias.collection_name.removeprefix(prefix)
     return None
@@ -103,11 +114,7 @@ class Collections:
     def current(self) -> str | None:
         """The current generation; None if nothing is loaded."""
         with answering(self._server):
-            found = self._client.get_aliases().aliases
-        response = ListAliasesResponse()
-        for alias in found:
-            response.aliases.add(alias_name=alias.alias_name, collection_name=alias.collection_name)
-        return current_generation(self._name, response)
+            return current_generation(self._name, self._client.get_aliases().aliases)
 
     def create(self, layout: Layout) -> str:
         """Makes the empty collections of a new generation, which is not current, and gives its name."""

@@ -124,7 +124,7 @@ class QdrantStore:
             collections = CollectionsStub(channel)
             if generation is None:
                 aliases = await server.call(collections.ListAliases, ListAliasesRequest())
-                generation = current_generation(name, aliases)
+                generation = current_generation(name, aliases.aliases)
             if generation is None:
                 raise StoreNotLoadedError(
                     f"Qdrant at {server.target}", f"--qdrant-url {server.url} --collection {name}"
@@ -139,7 +139,7 @@ class QdrantStore:
     async def is_current(self) -> bool:
         """See `Store.is_current`."""
         aliases = await self._server.call(self._collections.ListAliases, ListAliasesRequest())
-        return current_generation(self._name, aliases) == self.generation
+        return current_generation(self._name, aliases.aliases) == self.generation
 
     async def search(self, queries: Sequence[SparseVector], limit: int) -> list[Hits]:
         """See `Store.search`."""

@@ -1,4 +1,4 @@
-"""Real services for the integration tests: a broker and a Qdrant server for the session, a Kindred for each module."""
+"""Kindreds for the integration tests, over either kind of store; the services are in tests/conftest.py."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,39 +11,7 @@ from cli.local_broker import LOCAL_SETTINGS
 from cli.runtime import running
 from tests.support.films import fill_with_films, load_films
 from tests.support.place import Place, data_dir, on_qdrant
-from tests.support.services import Services
 from tests.support.system import System, connected, fresh_names
-
-_SERVICES = pytest.StashKey[Services]()
-
-
-def pytest_report_collectionfinish(config: pytest.Config) -> str:
-    """Says what the services of the integration tests are."""
-    try:
-        config.stash[_SERVICES] = Services(config.getoption("--services"))
-    except LookupError as error:
-        raise pytest.UsageError(str(error)) from None
-    return config.stash[_SERVICES].header
-
-
-@pytest.fixture(scope="session")
-def services(pytestconfig: pytest.Config) -> Services:
-    """What the tests run on."""
-    return pytestconfig.stash[_SERVICES]
-
-
-@pytest.fixture(scope="session")
-def kafka(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A broker's address. Its topics are whatever a test names: `fresh_names` gives names that no other test uses."""
-    with services.kafka(tmp_path_factory.mktemp("kafka")) as address:
-        yield address
-
-
-@pytest.fixture(scope="session")
-def qdrant(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Qdrant server's URL."""
-    with services.qdrant(tmp_path_factory.mktemp("qdrant")) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ class QdrantBackend:
     """A name on a server. See `tests.support.stores.StoreBackend`."""
 
     def __init__(self, url: str, name: str, **options: object) -> None:
-        self.server = QdrantServer(url, **options)  # type: ignore[arg-type]  # as `QdrantServer` has them
+        # Patient: a machine that is busy with something else is no defect.
+        self.server = QdrantServer(url, **{"timeout": 30.0, **options})  # type: ignore[arg-type]  # as it has them
         self.name = name
         self.opening = (
             "__import__('kindred.stores.qdrant.store').stores.qdrant.store.QdrantStore.open("

@@ -60,7 +60,7 @@ _OPTIONS: dict[str, Any] = {
     # A server that is back is used within a second or two, and one that is gone without a word is found out.
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 2_000,
-    "grpc.keepalive_time_ms": 10_000,
+    "grpc.keepalive_time_ms": 20_000,
     "grpc.keepalive_timeout_ms": 5_000,
     "grpc.http2.max_pings_without_data": 0,
 }

@@ -15,6 +15,7 @@ from kindred.errors import FieldViolation, InvalidArgumentError
 from kindred.telemetry import CALL_SECONDS, CALLS
 from server.errors import status_of
 from server.grpc_types import Context, Handle, MethodHandler
+from server.state import REPLY_SHARE
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ def _guarded(method: str, handler: MethodHandler) -> Handle:
         start = perf_counter()
         code = "CANCELLED"
         try:
-            with deadline_in(context.time_remaining()):
+            with deadline_in(_until_reply(context)):
                 response: Message = await handle(_parse(data, deserialize), context)
             answer = response.SerializeToString(deterministic=True)  # maps, too, in one order: the same bytes
             code = "OK"
@@ -68,6 +69,12 @@ def _guarded(method: str, handler: MethodHandler) -> Handle:
         return answer
 
     return guarded
+
+
+def _until_reply(context: Context) -> float | None:
+    """How many seconds the work may take, so that what became of it reaches the caller before the deadline."""
+    remaining = context.time_remaining()
+    return None if remaining is None else remaining * REPLY_SHARE
 
 
 def _parse(data: bytes, deserialize: Callable[[bytes], Message]) -> Message:

@@ -18,7 +18,7 @@ from server.grpc_types import Context
 _FOLLOW_SECONDS = 0.02
 _DEFAULT_PATIENCE = 10.0
 """Seconds that a call without a deadline waits for the log or for freshness."""
-_REPLY_SHARE = 0.9
+REPLY_SHARE = 0.9
 """The part of the time until the caller's deadline that may be spent waiting: the rest is for the answer."""
 
 
@@ -108,4 +108,4 @@ class ServerState:
 def patience(context: Context) -> float:
     """How many seconds a call may wait, so that the answer still reaches the caller before the deadline."""
     remaining = context.time_remaining()
-    return _DEFAULT_PATIENCE if remaining is None else remaining * _REPLY_SHARE
+    return _DEFAULT_PATIENCE if remaining is None else remaining * REPLY_SHARE

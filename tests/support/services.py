@@ -19,8 +19,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from kafka import KafkaAdminClient
+
 from cli.local_broker import local_broker
 from tests.support.apache_kafka.broker import ApacheKafka
+from tests.support.system import TOPICS
 
 CHOICES = ("auto", "embedded", "kafka", "containers", "external")
 KAFKA_IMAGE = "apache/kafka:4.1.0"
@@ -89,7 +92,8 @@ class Services:
                 case "containers":
                     yield stack.enter_context(_kafka_container())
                 case _:
-                    yield _external("KINDRED_TEST_KAFKA")
+                    yield (address := _external("KINDRED_TEST_KAFKA"))
+                    _drop_topics(address)
 
     @contextmanager
     def qdrant(self, folder: Path) -> Iterator[str]:
@@ -124,6 +128,13 @@ def qdrant_process(folder: Path, port: int = 0) -> Iterator[str]:
     finally:
         process.kill()
         process.communicate()
+
+
+def _drop_topics(address: str) -> None:
+    """Leaves a broker that is not ours as it was."""
+    with KafkaAdminClient(bootstrap_servers=address) as admin:
+        if ours := sorted(set(admin.list_topics()) & set(TOPICS)):
+            admin.delete_topics(ours)
 
 
 def _external(name: str) -> str:

@@ -47,9 +47,14 @@ async def connected(address: str) -> AsyncIterator[Client]:
         yield Client(channel)
 
 
+TOPICS: list[str] = []
+"""The topics of this run, for whoever has to clean up after it."""
+
+
 def fresh_names() -> dict[str, str]:
     """Settings of topics and a group that no other test uses."""
     name = uuid4().hex
+    TOPICS.extend((f"ratings-{name}", f"dead-{name}"))
     return {"topic": f"ratings-{name}", "dead_letter_topic": f"dead-{name}", "group": f"group-{name}"}
 
 

@@ -10,7 +10,7 @@ from kindred.backend import Backend
 from kindred.errors import InvalidArgumentError, ItemNotFoundError, KindredError, PreconditionError
 from kindred.items import Item
 from kindred.profile_cache import ProfileCache
-from kindred.ratings import ProfileEvent, Rated, Reaction, Retracted
+from kindred.ratings import Forgotten, ProfileEvent, Rated, Reaction, Retracted
 from kindred.recipes import RECIPES
 from kindred.recommendation import InlineRating, RecommendationAnswer, RecommendationRequest, Strategy
 from kindred.recommender import Recommender
@@ -152,6 +152,36 @@ class TestSameBytes:
                 await recommender.recommend(RecommendationRequest("1"))
                 reads.append(store.calls["users"] - before)
         assert reads == [2, 1, 2, 1]
+
+
+class TestAskingAgain:
+    async def test_who_asks_again_is_searched_for_while_they_are_read(self, built: Callable[..., Path]) -> None:
+        """On a shared store the search need not wait for the user's profile; one that has changed costs another one."""
+        async with opened(built(crowd(6))) as backend:
+            store = WatchedStore(backend.store)
+            store.shared = True
+            recommender = Recommender(store, backend.catalog, RECIPES, ProfileCache(2**28))
+            searches = []
+            for offset in (None, None, 0, None):
+                if offset is not None:
+                    await backend.updater.apply([event("1", Rated(index_of("4"), 5.0, 2_000), offset)])
+                before = store.calls["search"]
+                answer = await recommender.recommend(RecommendationRequest("1", limit=40, explained=True))
+                searches.append(store.calls["search"] - before)
+                fresh = await backend.recommender.recommend(RecommendationRequest("1", limit=40, explained=True))
+                assert text(answer) == text(fresh)
+        assert searches == [1, 1, 2, 1]
+
+    async def test_a_user_who_was_forgotten_meanwhile_gets_a_strangers_answer(self, built: Callable[..., Path]) -> None:
+        """What was remembered of somebody answers nothing once they are gone."""
+        async with opened(built(crowd(6))) as backend:
+            store = WatchedStore(backend.store)
+            store.shared = True
+            recommender = Recommender(store, backend.catalog, RECIPES, ProfileCache(2**28))
+            assert (await recommender.recommend(RecommendationRequest("1"))).strategy is not Strategy.POPULAR_FALLBACK
+            await backend.updater.apply([event("1", Forgotten(3_000), 0)])
+            answer = await recommender.recommend(RecommendationRequest("1"))
+        assert (answer.strategy, answer.stored_ratings) == (Strategy.POPULAR_FALLBACK, 0)
 
 
 class TestMany:

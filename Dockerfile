@@ -1,4 +1,5 @@
-# The all-in-one image: `kindred up` over an embedded store in /data, with the event log elsewhere.
+# One image for every command: `up` over an embedded store in /data by default; `serve`, `consume`, `load`, `reindex` over
+# a Qdrant server where KINDRED_QDRANT_URL names one.
 FROM python:3.12-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/kindred
@@ -27,7 +28,7 @@ ENV PATH=/opt/kindred/bin:$PATH \
     KINDRED_LOG_FORMAT=json
 USER kindred
 VOLUME /data
-EXPOSE 50051
+EXPOSE 50051 9464
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["kindred", "health"]
 ENTRYPOINT ["kindred"]
 CMD ["up"]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import complain, misused, say
+from cli.output import misused, say
 from cli.progress import ProgressBars
-from kindred.errors import StoreNotLoadedError, UnavailableError
+from kindred.errors import SchemaError, StoreNotLoadedError, UnavailableError
 from loader.datasets import DatasetName, Mirror, fetch_dataset
 from loader.options import Duplicates, LoadOptions, TimeUnit, WeightingName
 
@@ -89,14 +89,20 @@ def load(
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="With --replace and Qdrant: the consumers' Kafka, to lose no event (KINDRED_KAFKA).",
+            help="With --replace and Qdrant: the consumers' Kafka, to lose nothing meanwhile (KINDRED_KAFKA).",
             rich_help_panel=_HOW,
         ),
     ] = None,
+    without_log: Annotated[
+        bool,
+        typer.Option("--without-log", help="With --replace and Qdrant: there are no consumers.", rich_help_panel=_HOW),
+    ] = False,
     replace: Annotated[
         bool,
         typer.Option(
-            "--replace", help="Build aside and swap in for the collection that is there.", rich_help_panel=_HOW
+            "--replace",
+            help="Build aside and swap in for the collection that is there; events of before are not in the files.",
+            rich_help_panel=_HOW,
         ),
     ] = False,
     duplicates: Annotated[
@@ -141,14 +147,15 @@ def load(
 
     settings = load_settings(data_dir=data_dir, qdrant_url=qdrant_url, collection=collection, kafka=kafka)
     embedded = not settings.qdrant_url
-    folder = settings.data_dir if embedded else None
+    # With Qdrant a folder is only for what does not fit into memory, if one is named.
+    folder = settings.data_dir if embedded or "data_dir" in settings.model_fields_set else None
     options = LoadOptions(
         duplicates=duplicates,
         weighting=weighting,
         shrinkage=shrinkage,
         bad_rows_report=(folder or Path()) / "bad-rows.txt" if skip_bad_rows else None,
         spill_folder=folder,
-        included=() if embedded or not replace else _log_positions(settings),
+        included=() if embedded or not replace or without_log else _log_positions(settings),
     )
     with ProgressBars(quiet=as_json) as progress:
         if ratings is not None:
@@ -226,9 +233,14 @@ def _log_positions(settings: "Settings") -> tuple["LogPosition", ...]:
         return asyncio.run(positions())
     except StoreNotLoadedError:
         return ()  # there is nothing to replace
+    except SchemaError:
+        return ()  # nobody can be writing to it
     except UnavailableError as error:
-        complain(f"{error}: ratings that are applied while this runs will not be in the new collection (KINDRED_KAFKA)")
-        return ()
+        if error.service != "log":
+            raise
+        mend = "name the consumers' Kafka with --kafka, or say --without-log if there are none"
+        message = f"{error}: what consumers apply while this runs would be lost; {mend}"
+        raise UnavailableError("log", message) from error
 
 
 def _next(settings: "Settings") -> str:

@@ -59,7 +59,7 @@ def run_process(*, serve: bool, consume: bool, drain: bool = False, **options: A
 
     configure_logging(settings.log_level, settings.log_format)
     if unknown := unknown_variables(os.environ):
-        structlog.get_logger(__name__).warning("variables that are no settings", names=unknown)
+        structlog.get_logger(__name__).warning("unknown settings, ignored", names=unknown)
 
     async def run() -> None:
         stop = stop_on_signals()

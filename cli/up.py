@@ -1,5 +1,6 @@
 """`kindred up`: everything in one process."""
 
+import os
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -31,7 +32,13 @@ def up(
       kindred up --kafka broker:9092 --host 0.0.0.0
     """
     from cli.local_broker import LOCAL_SETTINGS, local_broker
+    from kindred.errors import PreconditionError
+    from kindred.settings import load_settings
 
+    if load_settings(data_dir=data_dir).qdrant_url:
+        message = "kindred up is for an embedded store: give --data-dir, or run kindred serve and kindred consume"
+        raise PreconditionError("SETTINGS", "KINDRED_QDRANT_URL", message)
+    kafka = kafka or os.environ.get("KINDRED_KAFKA")
     with ExitStack() as stack:
         local = kafka is None
         run_process(

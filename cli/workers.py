@@ -113,16 +113,7 @@ class _Workers:
             signal.signal(number, lambda *_: self._stop())
         workers = [self._start() for _ in range(self._settings.workers)]
         typer.echo(f"gRPC   {self._settings.host}:{self._settings.port}, {len(workers)} workers")
-        not_before = monotonic() + _AGAIN_SECONDS
-        while not self._stopping:
-            time.sleep(_LOOK_SECONDS)
-            for place, worker in enumerate(workers):
-                if worker.exitcode == _REFUSED:
-                    self._stopping = True  # it has said why, and the next one would say the same
-                elif worker.exitcode is not None and monotonic() >= not_before:
-                    typer.echo(f"worker {worker.pid} ended with {worker.exitcode}; starting another one", err=True)
-                    not_before = monotonic() + _AGAIN_SECONDS
-                    workers[place] = self._start()
+        self._watch(workers)
         refused = any(worker.exitcode == _REFUSED for worker in workers)
         for worker in workers:
             if worker.is_alive():
@@ -133,6 +124,21 @@ class _Workers:
         typer.echo("stopped")
         if refused:
             raise typer.Exit(1)
+
+    def _watch(self, workers: list[BaseProcess]) -> None:
+        """Starts another worker for each that ends, until it is told to stop or one cannot work at all."""
+        not_before = monotonic() + _AGAIN_SECONDS
+        while not self._stopping:
+            time.sleep(_LOOK_SECONDS)
+            ended = [place for place, worker in enumerate(workers) if worker.exitcode is not None]
+            if self._stopping or any(workers[place].exitcode == _REFUSED for place in ended):
+                return  # Ctrl-C reaches the workers, too; and what one refuses the next one would
+            for place in ended:
+                if monotonic() >= not_before:
+                    worker = workers[place]
+                    typer.echo(f"worker {worker.pid} ended with {worker.exitcode}; starting another one", err=True)
+                    not_before = monotonic() + _AGAIN_SECONDS
+                    workers[place] = self._start()
 
     def _stop(self) -> None:
         self._stopping = True
@@ -151,6 +157,8 @@ def _work(settings: Settings) -> None:
     """One worker's life."""
     import sys
 
+    import structlog
+
     from cli.runtime import running, stop_on_signals
     from kindred.following import StoppedError
     from kindred.telemetry import configure_logging
@@ -162,6 +170,7 @@ def _work(settings: Settings) -> None:
         if (parent := multiprocessing.parent_process()) is not None:  # a parent that is killed stops its workers, too
             asyncio.get_running_loop().add_reader(parent.sentinel, stop.set)
         async with running(settings, serve=True, consume=False, stop=stop) as parts:
+            structlog.get_logger(__name__).info("ready", address=parts.address, pid=os.getpid())
             await parts.until(stop)
 
     try:

@@ -98,7 +98,7 @@ class _Presence:
 
     async def seen(self) -> None:
         if self._missed >= _MISSED_LOOKS:
-            log.warning("the store is back")
+            log.info("the store is back")
             if self._tell is not None:
                 await self._tell(True)
         self._missed = 0

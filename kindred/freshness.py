@@ -9,12 +9,15 @@ from typing import Self
 
 from google.protobuf.message import DecodeError
 
-from kindred.errors import FieldViolation, FreshnessError, InvalidArgumentError
+from kindred.errors import FieldViolation, FreshnessError, InvalidArgumentError, UnavailableError
 from kindred.stores.port import LogPosition, Store, StoredUser, point_id_of
 from kindred.v1.freshness_token_pb2 import FreshnessToken as TokenMessage
 
 _FIRST_LOOK = 0.01
 """Seconds until the first look: about as long as an event takes to be applied by another process."""
+
+_LAST_LOOK = 0.1
+"""A look that fails with less time than this left has run out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +104,19 @@ class Freshness:
         waiters.add(changed)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
+        looked = False
         pause = min(_FIRST_LOOK, self._check_interval) if self._store.shared else self._check_interval
         try:
             while True:
                 changed.clear()
                 store = self._store
-                [user] = await store.users([point_id_of(token.user_id)])
+                try:
+                    [user] = await store.users([point_id_of(token.user_id)])
+                except UnavailableError as error:
+                    if looked and deadline - loop.time() < _LAST_LOOK:  # the time is over, the store is not away
+                        raise FreshnessError(token.user_id) from error
+                    raise
+                looked = True
                 if user is not None and user.source is not None and user.source.includes(token.position):
                     if store is self._store:
                         return user

@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     """The embedded store's folder; not used with a Qdrant server."""
     qdrant_url: str = Field(default="", pattern=r"^(https?://[^\s/@]+/?)?$")
-    """A Qdrant server's gRPC port, `http://host:6334` or https; empty for the embedded store."""
+    """A Qdrant server's gRPC port, `http://host:6334` or https (6334 if left out); empty for the embedded store."""
     qdrant_api_key: SecretStr = SecretStr("")
     """Qdrant's api key."""
     qdrant_ca: Path | None = None
@@ -184,6 +184,12 @@ def load_settings(**options: Any) -> Settings:
         raise PreconditionError("SETTINGS", "settings", "; ".join(wrong)) from None
 
 
+_FORMS = {
+    "KINDRED_QDRANT_URL": "http://HOST:PORT or https://HOST:PORT, without a password",
+    "KINDRED_KAFKA": "HOST:PORT, or several separated by commas",
+}
+
+
 def unknown_variables(environment: Iterable[str]) -> list[str]:
     """The variables that begin as ours do and are none: probably misspelt.
 
@@ -203,5 +209,8 @@ def _wrong(place: tuple[int | str, ...], value: Any, why: str) -> str:
     if not place:
         return why
     name = f"KINDRED_{'__'.join(map(str, place)).upper()}"
-    secret = any(word in name for word in ("KEY", "PASSWORD"))
+    secret = any(word in name for word in ("KEY", "PASSWORD")) or "@" in str(value)  # a URL may have one before the @
+    why = why.removeprefix("Value error, ")
+    if name in _FORMS:
+        why = f"must be {_FORMS[name]}"
     return f"{name}{'' if secret else f'={value}'}: {why}"

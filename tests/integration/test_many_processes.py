@@ -323,6 +323,17 @@ class TestWorkers:
         assert "one process at a time" in said
         assert "KINDRED_QDRANT_URL" in said
 
+    async def test_ctrl_c_replaces_no_worker(self, qdrant_films: Place, kafka: str) -> None:
+        """Ctrl-C, which reaches parent and workers alike, ends them without a word of workers that ended."""
+        port = free_port()
+        with process("serve", "--workers", 2, "--port", port, "--kafka", kafka, **qdrant_films.environment) as parent:
+            async with serving(port):
+                workers = await _workers(parent.pid, 2)
+            for pid in (*workers, parent.pid):
+                os.kill(pid, signal.SIGINT)
+            assert await asyncio.to_thread(parent.wait, BOUND) == 0
+            assert "starting another" not in (parent.stderr.read() if parent.stderr else "")
+
     async def test_a_port_that_is_taken_is_told_so(self, qdrant_films: Place, kafka: str) -> None:
         """Workers do not join a port that another server has, even one that shares it."""
         port = free_port()
@@ -536,6 +547,19 @@ class TestDeployment:
                 assert "an answer that includes all three" in told
                 assert "Removed: 23 ratings, 4 attributes." in told
                 assert "popular fallback" in told
+
+    async def test_a_replacing_load_needs_the_consumers_log(self, qdrant_films: Place, ml100k: Path) -> None:
+        """Without Kafka a load that would lose what consumers apply is refused, and goes on if there are none."""
+        environment = qdrant_films.environment | {"PATH": os.environ["PATH"], "KINDRED_KAFKA_TIMEOUT": "1"}
+        arguments = ("load", "--path", ml100k, "--replace", "--kafka", f"127.0.0.1:{free_port()}")
+        with process(*arguments, **environment) as refused:
+            _, wrong = await asyncio.to_thread(refused.communicate, timeout=BOUND)
+        assert refused.returncode == 1
+        assert "--without-log" in wrong
+        assert "Traceback" not in wrong
+        with process(*arguments, "--without-log", **environment) as loaded:
+            said, wrong = await asyncio.to_thread(loaded.communicate, timeout=BOUND)
+        assert (loaded.returncode, "943 users" in said) == (0, True), wrong
 
     def test_docker_compose_names_what_there_is(self) -> None:
         """Every command in docker-compose.yml is ours, every variable a setting, and the images are the tests'."""

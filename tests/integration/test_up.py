@@ -145,6 +145,13 @@ class TestRefusals:
         assert "kindred load --dataset ml-100k" in failed(command, "--data-dir", tmp_path / "none", *options)
         assert not (tmp_path / "none").exists()
 
+    def test_a_qdrant_server_is_not_for_a_throwaway_log(self, own_films_dir: Path) -> None:
+        """`up` over a Qdrant server that the environment names is refused: its local broker keeps nothing."""
+        url = {"KINDRED_QDRANT_URL": "http://127.0.0.1:6334"}
+        with process("up", "--broker-port", 0, **url) as refused:
+            assert refused.wait(BOUND) == 1
+            assert "give --data-dir" in (refused.stderr.read() if refused.stderr else "")
+
     @pytest.mark.parametrize(("option", "fix"), [("--port", "cannot listen"), ("--broker-port", "--broker-port")])
     def test_a_port_that_is_taken(self, own_films_dir: Path, option: str, fix: str) -> None:
         """A port that somebody else has is named, with what to do about it."""

@@ -137,6 +137,14 @@ class TestFreshness:
         with pytest.raises(UnavailableError, match="away"):
             await Freshness(store).wait(token(5), BOUND)
 
+    async def test_a_last_look_that_runs_out_of_time_is_no_outage(self, store: WatchedStore) -> None:
+        """If the store answered before and the time is over, what is missing is the event, not the store."""
+        waiting = asyncio.create_task(Freshness(store, 0.001).wait(token(5), 0.05))
+        await store.until("users", 2)
+        store.away("users")
+        with pytest.raises(FreshnessError):
+            await waiting
+
     async def test_nobody_is_remembered(self, store: WatchedStore) -> None:
         """After an answer, a failure and a cancelled call nothing is kept of those who waited."""
         freshness = Freshness(store, NEVER)

@@ -124,7 +124,7 @@ class QdrantServer:
             PreconditionError: The server is too old, refuses the key, or is none.
             UnavailableError: It does not answer.
         """
-        with self.blocking_channel() as channel, answering(self):
+        with self.blocking_channel() as channel, self._connecting(), answering(self):
             health = QdrantStub(channel).HealthCheck
             reply = health(HealthCheckRequest(), timeout=self.timeout, metadata=self.metadata)
             check_version(self, reply.version)
@@ -166,8 +166,21 @@ class QdrantServer:
             PreconditionError: The server is too old, refuses the key, or is none.
             UnavailableError: It does not answer.
         """
-        reply = await self.call(QdrantStub(channel).HealthCheck, HealthCheckRequest())
+        with self._connecting():
+            reply = await self.call(QdrantStub(channel).HealthCheck, HealthCheckRequest())
         check_version(self, reply.version)
+
+    @contextmanager
+    def _connecting(self) -> Iterator[None]:
+        """Tells who opens the connection where it leads, and why it does not: no name, nobody there, no TLS."""
+        try:
+            yield
+        except UnavailableError as error:
+            cause = error.__cause__
+            why = str(cause.details() or "") if isinstance(cause, grpc.RpcError) else ""
+            why = why.partition("Failed to connect to remote host: ")[2] or why
+            hint = "; 6333 is usually REST, gRPC is 6334" if self.target.endswith(":6333") else ""
+            raise UnavailableError("store", f"{error} at {self.target} ({why[:200]}){hint}") from error
 
     @property
     def _tls(self) -> bool:

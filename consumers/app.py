@@ -32,13 +32,13 @@ class Membership:
     member: EventConsumer | None = None
 
     async def progress(self) -> int | None:
-        """How far the log reaches, if counting is this process's turn: it has the first partition, as one process has.
+        """How much the group has applied, if counting is this process's turn: it has the first partition, as one has.
 
         Raises:
             UnavailableError: The broker is away.
         """
         member = self.member
-        return await member.log_end() if member is not None and 0 in member.partitions else None
+        return await member.applied() if member is not None and 0 in member.partitions else None
 
 
 async def consume_events(

@@ -53,20 +53,20 @@ async def recount(store: Store, catalog: Catalog) -> int:
 async def keep_counts(
     collection: Callable[[], tuple[Store, Catalog]], progress: Callable[[], Awaitable[int | None]], interval: float
 ) -> None:
-    """Recounts whenever events have come, for as long as the task lives.
+    """Recounts whenever events have been applied, for as long as the task lives.
 
     Args:
         collection: The users and items, and the items in memory.
-        progress: How far the log reaches, any number that grows; None if counting is another process's turn.
+        progress: How many events have been applied, any number that grows; None if it is another process's turn.
         interval: Seconds between counts, at least.
     """
     counted = await _asked(progress)
     loop = asyncio.get_running_loop()
-    rest, settled = interval, True
+    rest = interval
     while True:
         await asyncio.sleep(rest)
         now = await _asked(progress)
-        if now is None or (now == counted and settled):
+        if now is None or now == counted:
             continue
         start = loop.time()
         try:
@@ -77,8 +77,7 @@ async def keep_counts(
         except Exception:  # the top of a loop: logged, and tried again the next time
             log.exception("could not recount")
             continue
-        # What the log holds may be applied only later: not before a count finds nothing new is it settled.
-        counted, settled = now, not changed
+        counted = now
         rest = max(interval, _REST * (loop.time() - start))
         log.debug("recounted", changed=changed, seconds=round(loop.time() - start, 3))
 

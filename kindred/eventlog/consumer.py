@@ -145,13 +145,13 @@ class EventConsumer:
         """
         return await asyncio.to_thread(topic_id_of, self._broker) == self.topic_id
 
-    async def log_end(self) -> int:
-        """How many records all partitions of the topic have ever got, this member's and others'.
+    async def applied(self) -> int:
+        """How many records of all partitions the whole group has applied and committed.
 
         Raises:
             UnavailableError: The broker is away.
         """
-        return await self._thread.call(self._log_end)
+        return await self._thread.call(self._applied)
 
     def _open(self) -> None:
         self.topic_id = prepare_topics(self._broker)
@@ -247,10 +247,10 @@ class EventConsumer:
         except KafkaError as error:
             raise unreachable(self._broker) from error
 
-    def _log_end(self) -> int:
+    def _applied(self) -> int:
         try:
             numbers = self._consumer.partitions_for_topic(self._broker.topic) or ()
             partitions = [TopicPartition(self._broker.topic, each) for each in numbers]
-            return sum(self._consumer.end_offsets(partitions, timeout_ms=_LOOK_MS).values())
+            return sum(self._consumer.committed(each, timeout_ms=_LOOK_MS) or 0 for each in partitions)
         except KafkaError as error:
             raise unreachable(self._broker) from error

@@ -39,10 +39,11 @@ class Wire:
 
     def heal(self) -> None:
         """Lets everything through again; what was swallowed is gone with its connection."""
-        if self.silent:
-            self.break_off()
+        was_silent = self.silent
         self.refusing = self.silent = False
         self.cut_after = None
+        if was_silent:  # only now: who connects anew at once is not to be swallowed again
+            self.break_off()
 
     def _cancel_all(self) -> None:
         for task in self.connections:
@@ -101,8 +102,8 @@ async def _connect(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.Str
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-    except OSError:
-        pass  # the service is away: so are we
+    except (OSError, asyncio.CancelledError):
+        pass  # the service is away, or the wire is cut
     finally:
         wire.connections.discard(task)
         for each in (writer, upstream):

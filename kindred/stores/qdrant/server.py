@@ -59,6 +59,7 @@ _OPTIONS: dict[str, Any] = {
     "grpc.max_send_message_length": -1,
     # A server that is back is used within a second or two, and one that is gone without a word is found out.
     "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.min_reconnect_backoff_ms": 2_000,  # also what an attempt to connect may take: 20 s by default
     "grpc.max_reconnect_backoff_ms": 2_000,
     "grpc.keepalive_time_ms": 20_000,
     "grpc.keepalive_timeout_ms": 5_000,

@@ -115,7 +115,7 @@ async def running(
             stack.push_async_callback(_finish, task, stop_consumer)
             counting = keep_counts(
                 lambda: (current.backend.store, current.backend.catalog),
-                membership.progress,
+                lambda: membership.progress(current.backend.updater.users_written),
                 settings.recount_interval,
             )
             stack.push_async_callback(_cancel, asyncio.create_task(counting))

@@ -31,14 +31,17 @@ class Membership:
     joined: asyncio.Event = field(default_factory=asyncio.Event)
     member: EventConsumer | None = None
 
-    async def progress(self) -> int | None:
-        """How much the group has applied, if counting is this process's turn: it has the first partition, as one has.
+    async def progress(self, written: int) -> int | None:
+        """How far the log and the writing have come, if counting is this process's turn: it has the first partition.
+
+        Args:
+            written: How many users this process has written.
 
         Raises:
             UnavailableError: The broker is away.
         """
         member = self.member
-        return await member.applied() if member is not None and 0 in member.partitions else None
+        return await member.log_end() + written if member is not None and 0 in member.partitions else None
 
 
 async def consume_events(

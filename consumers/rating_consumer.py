@@ -116,8 +116,9 @@ class RatingConsumer:
         if self._backend.store.shared and _has_unknown_item(letters):
             await self._backend.follower.look()  # another process may have added it a moment ago
             events, letters = self._decode(records)
-            if _has_unknown_item(letters) and self._current.settling:
-                raise UnavailableError("store", "an item may not have been brought over yet to the new collection")
+            if _has_unknown_item(letters) and (self._current.settling or not await self._backend.store.is_current()):
+                # Servers may have followed already, and what was written last may not have been brought over yet.
+                raise UnavailableError("store", "an item may be in the collection that was swapped in")
         applied = await self._backend.updater.apply(events)
         await self._dead_letters.write(letters)
         offsets: dict[int, int] = {}

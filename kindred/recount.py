@@ -16,6 +16,7 @@ log = structlog.get_logger(__name__)
 _PAGE = 200
 _REST = 20
 """At most one part in so many of the time goes into counting."""
+_QUIET_COUNTS = 2
 
 
 async def recount(store: Store, catalog: Catalog) -> int:
@@ -53,20 +54,20 @@ async def recount(store: Store, catalog: Catalog) -> int:
 async def keep_counts(
     collection: Callable[[], tuple[Store, Catalog]], progress: Callable[[], Awaitable[int | None]], interval: float
 ) -> None:
-    """Recounts whenever events have been applied, for as long as the task lives.
+    """Recounts whenever events have come, for as long as the task lives.
 
     Args:
         collection: The users and items, and the items in memory.
-        progress: How many events have been applied, any number that grows; None if it is another process's turn.
+        progress: How far the events have come, any number that changes; None if it is another process's turn.
         interval: Seconds between counts, at least.
     """
     counted = await _asked(progress)
     loop = asyncio.get_running_loop()
-    rest = interval
+    rest, quiet = interval, _QUIET_COUNTS
     while True:
         await asyncio.sleep(rest)
         now = await _asked(progress)
-        if now is None or now == counted:
+        if now is None or (now == counted and quiet >= _QUIET_COUNTS):
             continue
         start = loop.time()
         try:
@@ -77,7 +78,8 @@ async def keep_counts(
         except Exception:  # the top of a loop: logged, and tried again the next time
             log.exception("could not recount")
             continue
-        counted = now
+        # What the log holds may be applied later, and by another process: it is over when counts find nothing new.
+        counted, quiet = now, 0 if changed or now != counted else quiet + 1
         rest = max(interval, _REST * (loop.time() - start))
         log.debug("recounted", changed=changed, seconds=round(loop.time() - start, 3))
 

@@ -145,13 +145,13 @@ class EventConsumer:
         """
         return await asyncio.to_thread(topic_id_of, self._broker) == self.topic_id
 
-    async def applied(self) -> int:
-        """How many records of all partitions the whole group has applied and committed.
+    async def log_end(self) -> int:
+        """How many records all partitions of the topic have ever got, this member's and others'.
 
         Raises:
             UnavailableError: The broker is away.
         """
-        return await self._thread.call(self._applied)
+        return await self._thread.call(self._log_end)
 
     def _open(self) -> None:
         self.topic_id = prepare_topics(self._broker)
@@ -197,12 +197,12 @@ class EventConsumer:
         """Joins the group again where kafka-python has forgotten to.
 
         In 3.0.12 a join that outlasts the poll that began it, and that only changed metadata caused, is finished and
-        never taken up: no partitions, no heartbeats and no error, for good.
+        never taken up: without the new partitions, without heartbeats and without an error, for good.
         """
         coordinator = self._consumer._coordinator  # noqa: SLF001  # nothing public tells
         joining = coordinator._join_task  # noqa: SLF001
         finished = joining is not None and getattr(joining, "is_done", False)
-        if not self._consumer.assignment() and finished and not coordinator.need_rejoin():
+        if finished and not coordinator.need_rejoin():
             log.warning("joining the group again: the last join was never taken up")
             coordinator.request_rejoin()
 
@@ -247,10 +247,10 @@ class EventConsumer:
         except KafkaError as error:
             raise unreachable(self._broker) from error
 
-    def _applied(self) -> int:
+    def _log_end(self) -> int:
         try:
             numbers = self._consumer.partitions_for_topic(self._broker.topic) or ()
             partitions = [TopicPartition(self._broker.topic, each) for each in numbers]
-            return sum(self._consumer.committed(each, timeout_ms=_LOOK_MS) or 0 for each in partitions)
+            return sum(self._consumer.end_offsets(partitions, timeout_ms=_LOOK_MS).values())
         except KafkaError as error:
             raise unreachable(self._broker) from error

@@ -195,7 +195,7 @@ class Writes:
 
 class TestKeepCounts:
     async def test_it_counts_when_users_were_written(self, store: ScannedStore, catalog: Catalog) -> None:
-        """Without writes nothing is counted; after one the counts follow by themselves, once."""
+        """Without writes nothing is counted; after one the counts follow by themselves, until two find nothing new."""
         writes = Writes()
         async with asyncio.timeout(BOUND), _running(keep_counts(lambda: (store, catalog), writes, 0.0001)):
             await writes.asked(10)
@@ -203,8 +203,8 @@ class TestKeepCounts:
             writes.count = 1
             await store.until("write_counts", 1)
             assert in_memory(catalog) == await counted_by_hand(store.inner)
-            await writes.asked(3)
-        assert store.calls["scan_users"] == 1
+            await writes.asked(6)
+        assert store.calls["scan_users"] == 3  # two more to see that nothing else comes
 
     async def test_it_outlives_a_store_that_is_away(self, store: ScannedStore, catalog: Catalog) -> None:
         """While the store is away it tries again, and when the store is back the counts get there."""
@@ -216,8 +216,8 @@ class TestKeepCounts:
             await store.reached.wait()
             assert store.calls["scan_users"] == 1
             store.back()
-            await writes.asked(4)  # the look that led to the failed count, the one after it, and two to be sure
-        assert store.calls["scan_users"] == 2
+            await writes.asked(8)  # the look that led to the failed count, those of three more, and some to be sure
+        assert store.calls["scan_users"] == 4
         assert await in_store(store) == await counted_by_hand(store.inner)
 
 

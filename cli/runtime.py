@@ -5,18 +5,27 @@ import ctypes
 import gc
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
-from consumers.app import Membership, consume_events
+import structlog
+
+from consumers.app import consume_events
+from consumers.membership import Membership
 from kindred.backend import Current
+from kindred.errors import PoisonedLogError
 from kindred.eventlog.producer import EventProducer
 from kindred.following import follow, open_in_time
+from kindred.notices import listen
 from kindred.recount import keep_counts
 from kindred.settings import Settings
 from kindred.telemetry import serve_metrics
 from server.app import KindredServer
+from server.watches import Watches
+
+log = structlog.get_logger(__name__)
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -88,7 +97,6 @@ async def running(
     _keep_freed_memory()
     # Stopping goes from the last line of this to the first: no calls, then no events, then the store, then the log.
     async with AsyncExitStack() as stack:
-        serve_metrics(settings.metrics_port)
         producer = EventProducer(settings.broker())
         stack.push_async_callback(producer.close)
         server = KindredServer(
@@ -98,7 +106,11 @@ async def running(
             settings.topic,
             share_port=settings.workers > 1,
             max_connection_age=settings.max_connection_age,
+            watches=Watches(settings.max_watches, settings.max_watches_per_caller),
+            accept_unknown=settings.unknown_items == "accept",
         )
+        membership = Membership(settings.unready_after)
+        serve_metrics(settings.metrics_port, lambda: (not serve or server.ready) and (not consume or membership.ready))
         # Alone it listens at once, to tell that it is not ready. One of several workers does not take connections from
         # those that are.
         if serve and settings.workers == 1:
@@ -107,11 +119,11 @@ async def running(
         current = Current(await open_in_time(settings, stop or asyncio.Event()))
         gc.freeze()  # the catalog is there to stay: the collector need not look at it again and again
         stack.push_async_callback(_close, current)
-        membership = Membership()
         task = None
         if consume:
             stop_consumer = asyncio.Event()
-            task = asyncio.create_task(consume_events(settings, current, membership, stop_consumer, drain=drain))
+            consuming = consume_events(settings, current, membership, stop_consumer, drain=drain)
+            task = asyncio.create_task(_beside_a_server(consuming, stop_consumer) if serve else consuming)
             stack.push_async_callback(_finish, task, stop_consumer)
             counting = keep_counts(
                 lambda: (current.backend.store, current.backend.catalog),
@@ -124,6 +136,9 @@ async def running(
                 await server.start()
             await server.open(current)
             stack.push_async_callback(server.stop, settings.drain_grace)
+        if serve and settings.broker().applied_topic:
+            hearing = listen(settings.broker(), current.backend.freshness, settings.fetch_wait)
+            stack.push_async_callback(_cancel, asyncio.create_task(hearing))
         following = asyncio.create_task(follow(current, settings, server.set_ready if serve else None))
         stack.push_async_callback(_cancel, following)
         yield Running(server.address if serve else "", membership.joined, task)
@@ -141,6 +156,15 @@ def _keep_freed_memory() -> None:
 
 async def _close(current: Current) -> None:
     await current.backend.store.close()
+
+
+async def _beside_a_server(consuming: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    """Lets a server go on whose consumer has stopped: answers are right, if not fresh."""
+    try:
+        await consuming
+    except PoisonedLogError as error:
+        log.error("the consumer has stopped, the server goes on", error=str(error))  # noqa: TRY400  # it says it all
+        await stop.wait()
 
 
 async def _finish(task: asyncio.Task[None], stop: asyncio.Event) -> None:

@@ -81,16 +81,18 @@ class _shared_metrics:  # noqa: N801  # reads as what it does
     def __init__(self, port: int) -> None:
         self._folder = tempfile.mkdtemp(prefix="kindred-metrics-")
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = self._folder  # the workers inherit it, before they import the library
-        from prometheus_client import CollectorRegistry, start_http_server
+        from prometheus_client import CollectorRegistry
         from prometheus_client.multiprocess import MultiProcessCollector
+
+        from kindred.telemetry import serve_metrics
 
         registry = CollectorRegistry()
         MultiProcessCollector(registry)
         try:
-            start_http_server(port, registry=registry)
-        except OSError as error:
+            serve_metrics(port, None, registry)
+        except OSError:
             self.__exit__()
-            raise OSError(f"cannot serve metrics on port {port}; choose another one with --metrics-port") from error
+            raise
 
     def __enter__(self) -> None:
         pass

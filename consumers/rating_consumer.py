@@ -2,12 +2,13 @@
 
 Delivery is at least once, the effect idempotent: whatever fails between two steps, reading the records again leads to
 the same store. A record is never skipped: what cannot be decoded goes to the dead letters, and while the store or the
-broker is away the batch is tried again.
+broker is away the batch is tried again, and the member stays in its group.
 """
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from time import perf_counter, time
 from typing import TypeVar
@@ -15,22 +16,33 @@ from typing import TypeVar
 import structlog
 
 from consumers.dead_letters import DeadLetters
+from consumers.membership import Membership
+from consumers.poison_guard import PoisonGuard
 from kindred.backend import Backend, Current
-from kindred.errors import UnavailableError
+from kindred.errors import PoisonedLogError, UnavailableError
 from kindred.eventlog.broker import Record
 from kindred.eventlog.consumer import EventConsumer
-from kindred.events import UNKNOWN_ITEM, EventError
+from kindred.events import EventError, UnknownItemError
+from kindred.notices import Notifier
 from kindred.stores.port import LogPosition
-from kindred.telemetry import BATCH_SECONDS, CONFLICTS, EVENTS, FRESHNESS_SECONDS, LAG
+from kindred.telemetry import (
+    BATCH_EVENTS,
+    BATCH_SECONDS,
+    CONFLICTS,
+    DEAD_LETTERS,
+    EVENTS,
+    FRESHNESS_SECONDS,
+    LAG,
+)
 from kindred.updater import UserEvent
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+Letters = list[tuple[Record, EventError]]
 
 
 _POLL_SECONDS = 0.5
 _LAG_INTERVAL = 10.0
-_TOPIC_INTERVAL = 60.0
 _MAX_BACKOFF = 5.0
 
 
@@ -42,7 +54,10 @@ class RatingConsumer:
         current: What events are applied to; between two batches it may be another one.
         backend: The one that the member begins with.
         dead_letters: Takes what cannot be decoded.
-        joined: Set once the group has given it partitions.
+        notifier: Tells other processes what was applied; None if there are none.
+        membership: Is told how it goes.
+        guard: Stops it before it makes dead letters of everything.
+        accept_unknown: Whether an event about an item that the catalog lacks adds the item.
     """
 
     def __init__(
@@ -50,21 +65,30 @@ class RatingConsumer:
         consumer: EventConsumer,
         current: Current,
         backend: Backend,
+        *,
         dead_letters: DeadLetters,
-        joined: asyncio.Event,
+        notifier: Notifier | None,
+        membership: Membership,
+        guard: PoisonGuard,
+        accept_unknown: bool = False,
     ) -> None:
         self._consumer = consumer
         self._current = current
         self._backend = backend
         self._dead_letters = dead_letters
-        self._joined = joined
-        self._topic_seen = perf_counter()
+        self._notifier = notifier
+        self._membership = membership
+        self._guard = guard
+        self._accept_unknown = accept_unknown
 
     async def run(self, stop: asyncio.Event) -> None:
         """Reads until it is told to stop or the topic was made anew; the batch under way is finished first.
 
         Args:
             stop: Tells it to stop.
+
+        Raises:
+            PoisonedLogError: Most of what it reads can never be applied.
         """
         looked = 0.0
         while not stop.is_set():
@@ -72,15 +96,19 @@ class RatingConsumer:
                 self._backend = self._current.backend
                 await self._insist(partial(self._consumer.follow, self._backend.applied_to), stop)
             records = await self._insist(partial(self._consumer.poll, _POLL_SECONDS), stop)
+            if self._consumer.made_anew:
+                log.warning("the topic was made anew: joining the group again", topic_id=self._consumer.topic_id)
+                return
             if records:
+                self._membership.begins(min(record.timestamp for record in records))
                 # What is not committed when another collection comes is read again for that one.
-                await self._insist(partial(self.process, records), stop, unless=self._swapped)
+                await self._insist(partial(self._process_ours, records), stop, unless=self._swapped)
+            self._membership.works()
             if self._consumer.partitions:
-                self._joined.set()
-            if (now := perf_counter()) - looked > _LAG_INTERVAL and self._joined.is_set():
+                self._membership.joined.set()
+            if (now := perf_counter()) - looked > _LAG_INTERVAL and self._membership.joined.is_set():
                 looked = now
-                if not await self._look_after():
-                    return
+                await self._report_lag()
 
     async def drain(self, timeout: float) -> int:
         """Applies what the log still holds for this member's partitions, once it has some.
@@ -98,7 +126,7 @@ class RatingConsumer:
                     await self.process(await self._consumer.poll(_POLL_SECONDS))
                 while left := sum((await self._consumer.lag()).values()):
                     await self.process(await self._consumer.poll(_POLL_SECONDS))
-        except (TimeoutError, UnavailableError) as error:
+        except (TimeoutError, UnavailableError, PoisonedLogError) as error:
             log.warning("stopped before the log was read to its end", left=left, error=str(error))
         return left
 
@@ -109,31 +137,49 @@ class RatingConsumer:
             records: In log order within each partition.
 
         Raises:
+            PoisonedLogError: Most of what it reads can never be applied; nothing was done.
             UnavailableError: The store or the broker is away; nothing was committed.
         """
+        if not records:
+            return
         start = perf_counter()
-        events, letters = self._decode(records)
-        if self._backend.store.shared and _has_unknown_item(letters):
-            await self._backend.follower.look()  # another process may have added it a moment ago
-            events, letters = self._decode(records)
-            if _has_unknown_item(letters) and (self._current.settling or not await self._backend.store.is_current()):
-                # Servers may have followed already, and what was written last may not have been brought over yet.
-                raise UnavailableError("store", "an item may be in the collection that was swapped in")
+        events, letters = await self._read(records)
+        self._guard.check(records, letters)
         applied = await self._backend.updater.apply(events)
+        if self._notifier is not None:
+            self._notifier.tell(event.user_id for event in events)
         await self._dead_letters.write(letters)
-        offsets: dict[int, int] = {}
-        for record in records:
-            offsets[record.partition] = max(offsets.get(record.partition, 0), record.offset + 1)
-        if offsets and not await self._consumer.commit(offsets):
+        if not await self._consumer.commit(records):
             log.info("partitions went to another member before the commit; it reads their records again")
+        self._guard.passed(records, letters)
         self._count(records, applied.events, applied.replayed, letters)
         CONFLICTS.inc(applied.conflicts)
         BATCH_SECONDS.observe(perf_counter() - start)
+        BATCH_EVENTS.observe(len(records))
 
-    def _decode(self, records: Sequence[Record]) -> tuple[list[UserEvent], list[tuple[Record, EventError]]]:
+    async def _process_ours(self, records: Sequence[Record]) -> None:
+        """Processes what of a batch is still this member's: while it was tried, partitions may have gone to others."""
+        await self.process([record for record in records if record.partition in self._consumer.partitions])
+
+    async def _read(self, records: Sequence[Record]) -> tuple[list[UserEvent], Letters]:
+        """The events in records, and the records that hold none. An unknown item is looked for, or added."""
+        events, letters = self._decode(records)
+        if (unknown := _unknown_items(letters)) and self._backend.store.shared:
+            await self._backend.follower.look()  # another process may have added it a moment ago
+            events, letters = self._decode(records)
+            unknown = _unknown_items(letters)
+            if unknown and (self._current.settling or not await self._backend.store.is_current()):
+                # Servers may have followed already, and what was written last may not have been brought over yet.
+                raise UnavailableError("store", "an item may be in the collection that was swapped in")
+        if unknown and self._accept_unknown:
+            log.info("adding items that events name", items=await self._backend.items.add_missing(unknown))
+            events, letters = self._decode(records)
+        return events, letters
+
+    def _decode(self, records: Sequence[Record]) -> tuple[list[UserEvent], Letters]:
         """The events in records, and the records that hold none."""
         events: list[UserEvent] = []
-        letters: list[tuple[Record, EventError]] = []
+        letters: Letters = []
         for record in records:
             try:
                 user_id, event = self._backend.decoder.decode(record)
@@ -145,9 +191,7 @@ class RatingConsumer:
         return events, letters
 
     @staticmethod
-    def _count(
-        records: Sequence[Record], applied: int, replayed: int, letters: Sequence[tuple[Record, EventError]]
-    ) -> None:
+    def _count(records: Sequence[Record], applied: int, replayed: int, letters: Letters) -> None:
         EVENTS.labels("applied").inc(applied)
         EVENTS.labels("replayed").inc(replayed)
         EVENTS.labels("dead letter").inc(len(letters))
@@ -155,6 +199,7 @@ class RatingConsumer:
         for record in records:
             FRESHNESS_SECONDS.observe(max(0.0, now - record.timestamp / 1000))
         for record, error in letters:
+            DEAD_LETTERS.labels(error.reason).inc()
             log.warning(
                 "dead letter",
                 reason=error.reason,
@@ -163,44 +208,42 @@ class RatingConsumer:
                 offset=record.offset,
             )
 
-    async def _look_after(self) -> bool:
-        """Reports the lag, and tells whether the topic is still the one that it was. Neither may hold up the events."""
+    async def _report_lag(self) -> None:
+        """Reports the lag. That it cannot be told may not hold up the events."""
         try:
             lags = await self._consumer.lag()
-            LAG.clear()  # partitions that went to others have no lag here
-            for partition, lag in lags.items():
-                LAG.labels(partition).set(lag)
-            if (now := perf_counter()) - self._topic_seen < _TOPIC_INTERVAL:
-                return True
-            self._topic_seen = now
-            if await self._consumer.topic_is_the_same():
-                return True
-            log.warning("the topic was made anew: joining the group again", topic_id=self._consumer.topic_id)
         except UnavailableError as error:
             log.warning("cannot tell the lag", error=str(error))
-            return True
-        return False
+            return
+        LAG.clear()  # partitions that went to others have no lag here
+        for partition, lag in lags.items():
+            LAG.labels(partition).set(lag)
 
     def _swapped(self) -> bool:
         return self._current.backend is not self._backend
 
-    @staticmethod
     async def _insist(
-        call: Callable[[], Awaitable[T]], stop: asyncio.Event, unless: Callable[[], bool] = lambda: False
+        self, call: Callable[[], Awaitable[T]], stop: asyncio.Event, unless: Callable[[], bool] = lambda: False
     ) -> T | None:
-        """Makes a call again and again until it succeeds, more slowly each time, or until there is no point in it."""
+        """Makes a call again and again until it succeeds, more slowly each time, or until there is no point in it.
+
+        Between two tries the member shows the group that it lives: without polls it would lose its partitions.
+        """
         backoff = 0.1
         while not unless():
             try:
                 return await call()
             except UnavailableError as error:
-                log.warning("trying again", error=str(error), seconds=round(backoff, 1))
+                self._membership.fails(error)
             if stop.is_set():
                 return None
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
+            with suppress(UnavailableError):
+                await self._consumer.stay()
             backoff = min(backoff * 2, _MAX_BACKOFF)
         return None
 
 
-def _has_unknown_item(letters: Sequence[tuple[Record, EventError]]) -> bool:
-    return any(error.reason == UNKNOWN_ITEM for _, error in letters)
+def _unknown_items(letters: Letters) -> list[str]:
+    """The items that the catalog lacks, each once."""
+    return list(dict.fromkeys(error.item_id for _, error in letters if isinstance(error, UnknownItemError)))

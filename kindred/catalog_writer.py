@@ -53,6 +53,24 @@ class CatalogWriter:
             await self._insert(new)
             return len(new), len(known)
 
+    async def add_missing(self, item_ids: Sequence[str]) -> int:
+        """Adds items of which only the id is known; those that are there stay as they are.
+
+        Args:
+            item_ids: Ids of items, each once.
+
+        Returns:
+            How many were added.
+
+        Raises:
+            UnavailableError: The store is away.
+        """
+        async with self._turn:
+            await self._follower.look()
+            new = [Item(item_id) for item_id in item_ids if self._catalog.row_of(item_id) is None]
+            await self._insert(new)
+            return len(new)
+
     async def _insert(self, items: Sequence[Item]) -> None:
         """Gives each item the first free index of its probes; one whose index is taken tries the next."""
         pending = []

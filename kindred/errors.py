@@ -115,6 +115,34 @@ class FreshnessError(PreconditionError):
         )
 
 
+class StaleTokenError(PreconditionError):
+    """A freshness token names an event of a topic that is not there any more."""
+
+    def __init__(self, topic_id: str) -> None:
+        super().__init__(
+            "TOPIC_MADE_ANEW",
+            topic_id,
+            "the freshness token is of a topic of rating events that was made anew since, so its event will not be "
+            "applied any more; call without the token, or record again what it stands for",
+        )
+
+
+class PoisonedLogError(PreconditionError):
+    """Most events of the log can never be applied.
+
+    Args:
+        topic: The topic.
+        message: What is wrong with them.
+    """
+
+    def __init__(self, topic: str, message: str) -> None:
+        super().__init__("POISONED_LOG", topic, message)
+
+
+class ResourceExhaustedError(KindredError):
+    """The caller or the server has too much of something; the message says of what."""
+
+
 class UnavailableError(KindredError):
     """Qdrant or Kafka is away; the same call may succeed later.
 

@@ -48,6 +48,18 @@ class EventError(Exception):
         super().__init__(message)
 
 
+class UnknownItemError(EventError):
+    """An event about an item that the catalog lacks.
+
+    Args:
+        item_id: The item as the event names it.
+    """
+
+    def __init__(self, item_id: str) -> None:
+        self.item_id = item_id
+        super().__init__(UNKNOWN_ITEM, f"the catalog has no item {item_id!r}")
+
+
 def now_ms() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
@@ -171,7 +183,7 @@ class EventDecoder:
             raise EventError("bad_id", f"item_id {violation.description}")
         index = self._catalog.index_of(item_id)
         if index is None:
-            raise EventError(UNKNOWN_ITEM, f"the catalog has no item {item_id!r}")
+            raise UnknownItemError(item_id)
         return index
 
     def _value(self, event: RatingEvent) -> float:

@@ -1,11 +1,19 @@
-"""Reading your own writes: tokens that say where in the log an answer has to be, and waiting until it is there."""
+"""Reading your own writes: tokens that say where in the log an answer has to be, and waiting until it is there.
+
+Nobody looks again and again: whoever applies events announces whose they were, in this process or through a topic of
+notices (kindred/notices.py), and only then the store is asked, once for everybody who waits. Over a shared store it is
+also asked now and then, since a notice may be lost.
+"""
 
 import asyncio
 import base64
 import binascii
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import Context
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Generic, Protocol, Self, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -13,11 +21,10 @@ from kindred.errors import FieldViolation, FreshnessError, InvalidArgumentError,
 from kindred.stores.port import LogPosition, Store, StoredUser, point_id_of
 from kindred.v1.freshness_token_pb2 import FreshnessToken as TokenMessage
 
-_FIRST_LOOK = 0.01
-"""Seconds until the first look: about as long as an event takes to be applied by another process."""
+_LOOK_USERS = 1_000
+"""Users that one look asks for at most."""
 
-_LAST_LOOK = 0.1
-"""A look that fails with less time than this left has run out of it."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,79 +64,203 @@ class FreshnessToken:
         return cls(message.user_id, LogPosition(message.topic_id, message.partition, message.offset))
 
 
+@dataclass(eq=False, slots=True)
+class Watch:
+    """Somebody who wants to know when a user changes.
+
+    Args:
+        changed: Set when the user may have changed.
+        revision: The user's revision that the watcher has seen; 0 if nothing is stored.
+    """
+
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    revision: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class _Wait:
+    """Somebody who waits for an event to be applied; `failure` is what the last look failed with."""
+
+    position: LogPosition
+    reached: asyncio.Future[StoredUser | None]
+    failure: UnavailableError | None = None
+
+
+class Check(Protocol):
+    """Raises if an event will never be applied."""
+
+    async def __call__(self, position: LogPosition, *, thoroughly: bool) -> None:
+        """Checks the place of an event."""
+
+
 class Freshness:
-    """Waits until the store has applied an event.
+    """Waits until the store has applied an event, and tells who changed.
 
     Args:
         store: The users.
-        check_interval: Seconds between looks at the store at most, for writes that another process makes; the first
-            looks at a shared one come sooner. Writes of this process are announced and need no look.
+        look_interval: Seconds between looks that nothing was announced for; only over a shared store.
     """
 
-    def __init__(self, store: Store, check_interval: float = 0.5) -> None:
+    def __init__(self, store: Store, look_interval: float = 0.5) -> None:
         self._store = store
-        self._check_interval = check_interval
-        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._look_interval = look_interval
+        self._waits = _Interest[_Wait]()
+        self._watches = _Interest[Watch]()
+        self._due: set[str] = set()
+        self._looking: asyncio.Task[None] | None = None
+        self._ticking: asyncio.Task[None] | None = None
 
     def follow(self, store: Store) -> None:
         """From now on events are applied to another store: who waits looks there."""
         self._store = store
-        for events in self._waiting.values():
-            for event in events:
-                event.set()
+        self.announce_all()
 
     def announce(self, user_ids: Iterable[str]) -> None:
-        """Wakes those who wait for these users, whose events have just been applied."""
-        if self._waiting:
-            for user_id in user_ids:
-                for event in self._waiting.get(user_id, ()):
-                    event.set()
+        """Tells those who wait for these users, whose events have just been applied, and those who watch them."""
+        if not self._waits and not self._watches:
+            return
+        for user_id in user_ids:
+            for watch in self._watches.of(user_id):
+                watch.changed.set()
+            if self._waits.of(user_id):
+                self._due.add(user_id)
+        self._look_soon()
 
-    async def wait(self, token: FreshnessToken, timeout: float) -> StoredUser:
+    def announce_all(self) -> None:
+        """Tells everybody: announcements may have been missed."""
+        self.announce({*self._waits.users(), *self._watches.users()})
+
+    @contextmanager
+    def watch(self, user_id: str) -> Iterator[Watch]:
+        """Watches a user for as long as the context lasts."""
+        watch = Watch()
+        with self._watches.have(user_id, watch):
+            self._tick()
+            yield watch
+
+    async def wait(
+        self,
+        token: FreshnessToken,
+        timeout: float,
+        check: Check | None = None,
+    ) -> StoredUser | None:
         """Waits for an event to be applied.
 
         Args:
             token: Which.
             timeout: Seconds to wait at most.
+            check: Asked if the event is not there at once, and thoroughly when the time is over: raises if it never
+                will be.
 
         Returns:
-            The user with the event applied.
+            The user with the event applied; None if there is nobody of this id in a collection that includes it.
 
         Raises:
             FreshnessError: It was not applied in time.
             UnavailableError: The store is away.
         """
-        changed = asyncio.Event()
-        waiters = self._waiting.setdefault(token.user_id, set())
-        waiters.add(changed)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        looked = False
-        pause = min(_FIRST_LOOK, self._check_interval) if self._store.shared else self._check_interval
+        wait = _Wait(token.position, loop.create_future())
+        with self._waits.have(token.user_id, wait):
+            store = self._store
+            [user] = await store.users([point_id_of(token.user_id)])
+            if store is self._store:
+                if _includes(store, user, token.position):
+                    return user
+            else:  # it was replaced during the look: the answer will come from the new one
+                self._due.add(token.user_id)
+                self._look_soon()
+            if check is not None:
+                await check(token.position, thoroughly=False)
+            self._tick()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await wait.reached
+            except TimeoutError:
+                if wait.failure is not None:
+                    raise wait.failure from None
+                if check is not None:
+                    await check(token.position, thoroughly=True)
+                raise FreshnessError(token.user_id) from None
+
+    def _look_soon(self) -> None:
+        """Looks at those who are due: one look at a time, so that a burst of announcements is few of them."""
+        if self._due and (self._looking is None or self._looking.done()):
+            # In a context of its own: the deadline of whoever happened to announce is not that of those who wait.
+            self._looking = asyncio.create_task(self._look(), context=Context())
+
+    async def _look(self) -> None:
+        while self._due:
+            due = list(islice(self._due, _LOOK_USERS))
+            self._due.difference_update(due)
+            store = self._store
+            try:
+                users = await store.users([point_id_of(user_id) for user_id in due])
+            except UnavailableError as error:
+                for user_id in due:
+                    for wait in self._waits.of(user_id):
+                        wait.failure = error
+                continue
+            if store is not self._store:
+                self._due.update(due)
+                continue
+            for user_id, user in zip(due, users, strict=True):
+                self._tell(store, user_id, user)
+
+    def _tell(self, store: Store, user_id: str, user: StoredUser | None) -> None:
+        for wait in self._waits.of(user_id):
+            wait.failure = None
+            if not wait.reached.done() and _includes(store, user, wait.position):
+                wait.reached.set_result(user)
+        for watch in self._watches.of(user_id):
+            if (user.revision if user else 0) != watch.revision:
+                watch.changed.set()
+
+    def _tick(self) -> None:
+        """Looks now and then, for as long as anybody waits or watches."""
+        if self._store.shared and (self._ticking is None or self._ticking.done()):
+            self._ticking = asyncio.create_task(self._keep_looking(), context=Context())
+
+    async def _keep_looking(self) -> None:
+        while self._waits or self._watches:
+            await asyncio.sleep(self._look_interval)
+            self._due.update(self._waits.users(), self._watches.users())
+            self._look_soon()
+
+
+class _Interest(Generic[T]):
+    """Who is interested in which user."""
+
+    def __init__(self) -> None:
+        self._by_user: dict[str, set[T]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_user)
+
+    def users(self) -> Iterable[str]:
+        """The users that somebody is interested in."""
+        return self._by_user.keys()
+
+    def of(self, user_id: str) -> Iterable[T]:
+        """Who is interested in a user."""
+        return self._by_user.get(user_id, ())
+
+    @contextmanager
+    def have(self, user_id: str, one: T) -> Iterator[None]:
+        """Notes an interest for as long as the context lasts."""
+        mine = self._by_user.setdefault(user_id, set())
+        mine.add(one)
         try:
-            while True:
-                changed.clear()
-                store = self._store
-                try:
-                    [user] = await store.users([point_id_of(token.user_id)])
-                except UnavailableError as error:
-                    if looked and deadline - loop.time() < _LAST_LOOK:  # the time is over, the store is not away
-                        raise FreshnessError(token.user_id) from error
-                    raise
-                looked = True
-                if user is not None and user.source is not None and user.source.includes(token.position):
-                    if store is self._store:
-                        return user
-                    continue  # it was replaced during the look: the answer will come from the new one
-                remaining = deadline - loop.time()
-                if remaining <= 0:
-                    raise FreshnessError(token.user_id)
-                try:
-                    async with asyncio.timeout(min(pause, remaining)):
-                        await changed.wait()
-                except TimeoutError:
-                    pause = min(1.5 * pause, self._check_interval)
+            yield
         finally:
-            waiters.discard(changed)
-            if not waiters:
-                self._waiting.pop(token.user_id, None)
+            mine.discard(one)
+            if not mine and self._by_user.get(user_id) is mine:
+                del self._by_user[user_id]
+
+
+def _includes(store: Store, user: StoredUser | None, position: LogPosition) -> bool:
+    """Whether an event is in a collection: the user says so, or the collection for every event up to some place."""
+    if user is not None and user.source is not None and user.source.includes(position):
+        return True
+    return store.metadata.includes(position)

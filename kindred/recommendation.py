@@ -78,11 +78,15 @@ class RecommendedItem:
 
 @dataclass(frozen=True, slots=True)
 class RecommendationAnswer:
-    """The items, best first, and how they came about."""
+    """The items, best first, and how they came about.
+
+    The last three say what of the stored user it includes; `freshness_token` stands for the last event of theirs.
+    """
 
     items: Sequence[RecommendedItem]
     strategy: Strategy
     recipe: str
     neighbors_used: int
-    profile_revision: int
-    stored_ratings: int
+    profile_revision: int = 0
+    stored_ratings: int = 0
+    freshness_token: str = ""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kindred.catalog import Catalog
 from kindred.errors import FieldViolation, InvalidArgumentError, ItemNotFoundError, KindredError, PreconditionError
+from kindred.freshness import FreshnessToken
 from kindred.profile_cache import AskerCache, ProfileCache
 from kindred.ratings import EMPTY_PROFILE, Reaction
 from kindred.recipes import DEFAULT_OF_WEIGHTING, Recipe
@@ -296,13 +297,17 @@ class Recommender:
             strategy = Strategy.POPULAR_FALLBACK
         else:
             strategy = Strategy.MIXED if len(items) > personalized else Strategy.PERSONALIZED
+        stored = query.stored
         return RecommendationAnswer(
             items=items,
             strategy=strategy,
             recipe=query.recipe.name,
             neighbors_used=neighbors_used,
-            profile_revision=query.stored.revision if query.stored else 0,
-            stored_ratings=query.stored.profile.rating_count if query.stored else 0,
+            profile_revision=stored.revision if stored else 0,
+            stored_ratings=stored.profile.rating_count if stored else 0,
+            freshness_token=FreshnessToken(request.user_id or "", stored.source).encode()
+            if stored and stored.source
+            else "",
         )
 
     @staticmethod

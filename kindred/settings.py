@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     """The topic of rating events."""
     dead_letter_topic: str = Field(default="kindred.ratings.v1.dlq", pattern=_TOPIC)
     """The topic of events that can never be applied."""
+    applied_topic: str = Field(default="kindred.applied.v1", pattern=_TOPIC)
+    """The topic in which consumers tell servers what they have applied; only used with a Qdrant server."""
     partitions: int = Field(default=6, ge=1, le=10_000)
     """Partitions of a topic that Kindred makes."""
     replication: int = Field(default=1, ge=1, le=10)
@@ -88,10 +90,24 @@ class Settings(BaseSettings):
     """This consumer's name in the group, kept over restarts: static membership (KIP-345). Empty for none."""
     session_timeout: float = Field(default=45.0, ge=1, le=300)
     """Seconds without a heartbeat after which a consumer's partitions go to others."""
+    poll_interval: float = Field(default=300.0, ge=1, le=86_400)
+    """Seconds without a sign of life after which a consumer leaves the group (Kafka's max.poll.interval.ms)."""
     fetch_wait: float = Field(default=0.5, ge=0.001, le=30)
     """Seconds that the broker may hold a fetch that finds nothing. Apache Kafka answers when something comes."""
     batch_size: int = Field(default=1_000, ge=1, le=100_000)
     """Events that the consumer applies at once, at most."""
+    unknown_items: Literal["dead-letter", "accept"] = "dead-letter"
+    """What becomes of a rating of an item that the catalog lacks: it is refused (an event becomes a dead letter), or
+    the item is added to the catalog under its id, without a title."""
+    poison_share: float = Field(default=0.5, gt=0, le=1)
+    """The share of the last 100 events, or of a larger batch, above which unusable events stop the consumer instead of
+    becoming dead letters: a wrong topic, or a producer gone wrong. 1 never stops it."""
+    unready_after: float = Field(default=10.0, ge=1)
+    """Seconds after which a consumer that cannot apply events, because the store or the log is away, is not ready."""
+    max_watches: int = Field(default=1_000, ge=1, le=1_000_000)
+    """Open streams of WatchRecommendations that a server process takes."""
+    max_watches_per_caller: int = Field(default=250, ge=1, le=1_000_000)
+    """How many of them may come from one address."""
     cache_bytes: int = Field(default=256 * 2**20, ge=0)
     """Memory for neighbors' decoded profiles, in bytes."""
     recount_interval: float = Field(default=30.0, gt=0)
@@ -146,6 +162,7 @@ class Settings(BaseSettings):
             bootstrap=self.kafka,
             topic=self.topic,
             dead_letter_topic=self.dead_letter_topic,
+            applied_topic=self.applied_topic if self.qdrant_url else "",
             partitions=self.partitions,
             replication=self.replication,
             timeout=self.kafka_timeout,

@@ -24,6 +24,7 @@ from server.interceptor import CallInterceptor
 from server.rating_service import RatingService
 from server.recommendation_service import RecommendationService
 from server.state import ServerState
+from server.watches import Watches
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,8 @@ class KindredServer:
         topic: The topic of rating events.
         share_port: Whether other processes of ours listen on the port, too (SO_REUSEPORT).
         max_connection_age: Seconds after which a connection is given up in favour of a new one; 0 for never.
+        watches: The open streams of WatchRecommendations.
+        accept_unknown: Whether items that the catalog lacks may be rated.
     """
 
     def __init__(
@@ -64,8 +67,13 @@ class KindredServer:
         *,
         share_port: bool = False,
         max_connection_age: float = 0,
+        watches: Watches | None = None,
+        accept_unknown: bool = False,
     ) -> None:
-        self._state = ServerState(producer, topic)
+        watches = watches or Watches(1_000, 1_000)
+        self._state = ServerState(producer, topic, watches=watches, accept_unknown=accept_unknown)
+        self.ready = False
+        """Whether calls can be answered."""
         self._health = health.aio.HealthServicer()
         # Without it a second server on the port is a mistake, and told so.
         options = [*_OPTIONS, ("grpc.so_reuseport", int(share_port))]
@@ -107,6 +115,7 @@ class KindredServer:
 
     async def set_ready(self, ready: bool) -> None:
         """Tells health checks whether calls can be answered."""
+        self.ready = ready
         status = health_pb2.HealthCheckResponse
         await self._set_health(status.SERVING if ready else status.NOT_SERVING)
 
@@ -116,7 +125,9 @@ class KindredServer:
         Args:
             grace: Seconds that they get.
         """
+        self.ready = False
         await self._health.enter_graceful_shutdown()
+        self._state.watches.close()
         await self._server.stop(grace)
 
     async def _set_health(self, status: int) -> None:

@@ -15,10 +15,15 @@ from kindred.errors import (
     ItemNotFoundError,
     OutOfTimeError,
     PreconditionError,
+    ResourceExhaustedError,
     UnavailableError,
 )
 
 DOMAIN = "kindred.v1"
+_WITHOUT_DETAILS = {
+    ResourceExhaustedError: (Code.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"),
+    OutOfTimeError: (Code.DEADLINE_EXCEEDED, "OUT_OF_TIME"),
+}
 _MAX_VIOLATIONS_BYTES = 2_500
 """A status travels in HTTP/2 trailers, as message and again as details; clients bound these to 8 KB."""
 
@@ -48,8 +53,9 @@ def status_of(error: BaseException) -> Status:
             delay.FromMilliseconds(int(error.retry_after * 1000))
             reason = f"{error.service.upper()}_UNAVAILABLE"
             return _status(Code.UNAVAILABLE, str(error), reason, RetryInfo(retry_delay=delay))
-        case OutOfTimeError():
-            return _status(Code.DEADLINE_EXCEEDED, str(error), "OUT_OF_TIME")
+        case ResourceExhaustedError() | OutOfTimeError():
+            code, reason = _WITHOUT_DETAILS[type(error)]
+            return _status(code, str(error), reason)
         case _:
             return _status(Code.INTERNAL, "an internal error; the server's log has it", "INTERNAL")
 

@@ -1,27 +1,31 @@
 """What happens around every call: it is counted and timed, and what it raises becomes a status."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from time import perf_counter
-from typing import cast
+from typing import Any, cast
 
 import grpc
 import structlog
 from google.protobuf.message import DecodeError, Message
 from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from kindred.deadline import deadline_in
 from kindred.errors import FieldViolation, InvalidArgumentError
-from kindred.telemetry import CALL_SECONDS, CALLS
+from kindred.telemetry import CALL_SECONDS, CALLS, STREAMS
 from server.errors import status_of
 from server.grpc_types import Context, Handle, MethodHandler
 from server.state import REPLY_SHARE
 
 log = structlog.get_logger(__name__)
 
+Deserialize = Callable[[bytes], Message]
+
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the unary calls of Kindred's own services, each method once."""
+    """Wraps the calls of Kindred's own services, each method once."""
 
     def __init__(self) -> None:
         self._wrapped: dict[str, MethodHandler] = {}
@@ -36,18 +40,25 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if method in self._wrapped:
             return self._wrapped[method]
         handler = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None or not method.startswith("/kindred.v1."):
+        if handler is None or not method.startswith("/kindred.v1."):
             return handler
         # Without serializers of gRPC's own: bytes that are no message are then refused like any other wrong request.
-        self._wrapped[method] = grpc.unary_unary_rpc_method_handler(_guarded(method, handler))
-        return self._wrapped[method]
+        wrapped: MethodHandler
+        if handler.unary_unary is not None:
+            wrapped = grpc.unary_unary_rpc_method_handler(_guarded(method, handler))
+        elif handler.unary_stream is not None:
+            wrapped = grpc.unary_stream_rpc_method_handler(_guarded_stream(method, handler, handler.unary_stream))
+        else:
+            wrapped = grpc.stream_stream_rpc_method_handler(_guarded_stream(method, handler, handler.stream_stream))
+        self._wrapped[method] = wrapped
+        return wrapped
 
 
 def _guarded(method: str, handler: MethodHandler) -> Handle:
     name = method.removeprefix("/kindred.v1.")
     seconds = CALL_SECONDS.labels(name)
     handle = cast("Handle", handler.unary_unary)
-    deserialize = cast("Callable[[bytes], Message]", handler.request_deserializer)
+    deserialize = cast("Deserialize", handler.request_deserializer)
 
     async def guarded(data: bytes, context: Context) -> bytes:
         start = perf_counter()
@@ -57,11 +68,9 @@ def _guarded(method: str, handler: MethodHandler) -> Handle:
                 response: Message = await handle(_parse(data, deserialize), context)
             answer = response.SerializeToString(deterministic=True)  # maps, too, in one order: the same bytes
             code = "OK"
-        except Exception as error:  # the top of a call: logged and mapped
-            status = status_of(error)
+        except Exception as error:  # noqa: BLE001  # the top of a call: logged and mapped
+            status = _status_of(name, error)
             code = Code.Name(status.code)
-            if status.code == Code.INTERNAL:
-                log.exception("call failed", method=name)
             await context.abort_with_status(rpc_status.to_status(status))
         finally:  # also if the caller went away, or its deadline came
             seconds.observe(perf_counter() - start)
@@ -69,6 +78,43 @@ def _guarded(method: str, handler: MethodHandler) -> Handle:
         return answer
 
     return guarded
+
+
+def _guarded_stream(method: str, handler: MethodHandler, handle: Any) -> Any:
+    """Wraps a call that answers many times. Its time is the caller's choice, so it is not measured."""
+    name = method.removeprefix("/kindred.v1.")
+    open_streams = STREAMS.labels(name)
+    deserialize = cast("Deserialize", handler.request_deserializer)
+
+    async def requests(received: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+        async for data in received:
+            yield _parse(data, deserialize)
+
+    async def guarded(received: bytes | AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        code = "CANCELLED"
+        open_streams.inc()
+        try:
+            request = _parse(received, deserialize) if isinstance(received, bytes) else requests(received)
+            async with aclosing(handle(request, context)) as responses:
+                async for response in responses:
+                    yield response.SerializeToString(deterministic=True)
+            code = "OK"
+        except Exception as error:  # noqa: BLE001  # the top of a call: logged and mapped
+            status = _status_of(name, error)
+            code = Code.Name(status.code)
+            await context.abort_with_status(rpc_status.to_status(status))
+        finally:
+            open_streams.dec()
+            CALLS.labels(name, code).inc()
+
+    return guarded
+
+
+def _status_of(name: str, error: Exception) -> Status:
+    status = status_of(error)
+    if status.code == Code.INTERNAL:
+        log.error("call failed", method=name, exc_info=error)
+    return status
 
 
 def _until_reply(context: Context) -> float | None:

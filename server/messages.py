@@ -111,5 +111,9 @@ def recommend_response(answer: RecommendationAnswer, catalog: Catalog, view: int
         popular_count=popular,
         neighbors_used=answer.neighbors_used,
         recipe=_RECIPES[answer.recipe],
-        as_of=pb.AsOf(profile_revision=answer.profile_revision, stored_ratings=answer.stored_ratings),
+        as_of=pb.AsOf(
+            profile_revision=answer.profile_revision,
+            stored_ratings=answer.stored_ratings,
+            freshness_token=answer.freshness_token,
+        ),
     )

@@ -1,12 +1,15 @@
 """RatingService: every write becomes events in the log; reads come from the store."""
 
+import asyncio
 import base64
 import binascii
+from collections.abc import AsyncIterator, Awaitable
 
 import numpy as np
 
 from kindred.errors import FieldViolation, FreshnessError, InvalidArgumentError, OutOfTimeError
 from kindred.events import attributes_of, check_time, now_ms, time_of
+from kindred.freshness import FreshnessToken
 from kindred.items import check_attributes
 from kindred.ratings import EMPTY_PROFILE, Reaction
 from kindred.stores.port import point_id_of
@@ -18,6 +21,7 @@ from server.checks import Checks
 from server.grpc_types import Context
 from server.messages import item_message, put_attributes, timestamp
 from server.opinions import read_opinion
+from server.rating_stream import answer_in_order
 from server.state import ServerState, patience
 
 MAX_RATINGS = 1_000
@@ -51,6 +55,50 @@ class RatingService(RatingServiceServicer):
         checks.done()
         token = await self._state.record(recorded, patience(context))
         return pb.RecordRatingsResponse(freshness_token=token.encode())
+
+    async def StreamRatings(
+        self, requests: AsyncIterator[pb.StreamRatingsRequest], context: Context
+    ) -> AsyncIterator[pb.StreamRatingsResponse]:
+        """Records ratings of many users; answers each request when the broker has it."""
+
+        async def begin(request: pb.StreamRatingsRequest) -> Awaitable[pb.StreamRatingsResponse]:
+            recorded, response = await self._read_some(request)
+            # Begun in order, so that the log has them in order; what is waited for is the broker's word alone.
+            sent = asyncio.create_task(self._state.record_many(recorded, patience(context)))
+            return self._acknowledge(response, sent, with_tokens=request.want_freshness_tokens)
+
+        async for response in answer_in_order(requests, begin):
+            yield response
+
+    async def _read_some(
+        self, request: pb.StreamRatingsRequest
+    ) -> tuple[list[events.RatingEvent], pb.StreamRatingsResponse]:
+        """The events of a request's ratings that are right, and the response that refuses the others."""
+        checks = Checks()
+        checks.count(request.ratings, "ratings", MAX_RATINGS)
+        checks.done()
+        await self._state.backend.follower.look_for(each.rating.item_id for each in request.ratings)
+        response, recorded, now = pb.StreamRatingsResponse(), [], now_ms()
+        for index, each in enumerate(request.ratings):
+            checks = Checks()
+            checks.id(each.user_id, "user_id")
+            event = self._event(each.user_id, each.rating, "rating", now, checks)
+            for violation in checks.violations[:1]:
+                response.refused.add(index=index, field=violation.field, description=violation.description)
+            if not checks.violations:
+                recorded.append(event)
+        response.recorded_count = len(recorded)
+        return recorded, response
+
+    @staticmethod
+    async def _acknowledge(
+        response: pb.StreamRatingsResponse, sent: Awaitable[dict[str, FreshnessToken]], *, with_tokens: bool
+    ) -> pb.StreamRatingsResponse:
+        tokens = await sent
+        if with_tokens:
+            for user_id, token in tokens.items():
+                response.freshness_tokens[user_id] = token.encode()
+        return response
 
     async def RetractRatings(self, request: pb.RetractRatingsRequest, context: Context) -> pb.RetractRatingsResponse:
         """Takes ratings of one user back."""
@@ -120,7 +168,7 @@ class RatingService(RatingServiceServicer):
             raise OutOfTimeError(
                 "the request to forget is recorded, but was not applied in time; it will be when a consumer runs"
             ) from error
-        ratings, attributes = user.removal or (0, 0)
+        ratings, attributes = (user.removal if user else None) or (0, 0)
         return pb.ForgetUserResponse(
             ratings_removed=ratings,
             attributes_removed=attributes,
@@ -169,7 +217,10 @@ class RatingService(RatingServiceServicer):
         catalog = self._state.backend.catalog
         row = catalog.row_of(item_id)
         if row is None:
-            checks.wrong(field, "is no item of the catalog; SearchItems finds ids by title")
+            if self._state.accept_unknown:
+                checks.id(item_id, field)
+            else:
+                checks.wrong(field, "is no item of the catalog; SearchItems finds ids by title")
             return item_id
         return catalog.item(row).item_id
 

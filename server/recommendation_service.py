@@ -1,6 +1,7 @@
 """RecommendationService: checks requests, asks the recommender, words the answers."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from kindred.errors import KindredError
 from kindred.recommendation import InlineRating, RecommendationRequest
@@ -20,6 +21,8 @@ MAX_K = 1_000
 MAX_INLINE_RATINGS = 1_000
 MAX_EXCLUDED = 10_000
 MAX_BATCH = 100
+_GATHER_SECONDS = 0.05
+"""Seconds between two answers of a stream at least: what changes in between makes one."""
 
 
 class RecommendationService(RecommendationServiceServicer):
@@ -67,12 +70,46 @@ class RecommendationService(RecommendationServiceServicer):
                 response.results.add(response=recommend_response(answer, backend.catalog, each.item_view))
         return response
 
+    async def WatchRecommendations(
+        self, request: pb.WatchRecommendationsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchRecommendationsResponse]:
+        """Answers now, and again whenever the user's own ratings change the answer."""
+        checks = Checks()
+        if not request.request.user_id:
+            checks.wrong("request.user_id", "is needed: it is the user whose ratings are watched")
+        checks.done()
+        checked = _read(request.request)
+        loop = asyncio.get_running_loop()
+        with self._state.watches.admitted(context.peer()):
+            await self._state.be_fresh(request.request.at_least_as_fresh, patience(context))
+            with self._state.backend.freshness.watch(request.request.user_id) as watch:
+                last = b""
+                while True:
+                    backend = self._state.backend
+                    await backend.follower.look_for(rating.item_id for rating in checked.ratings)
+                    answer = await backend.recommender.recommend(checked)
+                    watch.revision = answer.profile_revision
+                    response = recommend_response(answer, backend.catalog, request.request.item_view)
+                    if (seen := _without_as_of(response)) != last:
+                        last = seen
+                        yield pb.WatchRecommendationsResponse(response=response)
+                    if not await self._state.watches.next(watch, loop.time() + _GATHER_SECONDS):
+                        return
+
     async def _fresh(self, token: str, timeout: float) -> KindredError | None:
         try:
             await self._state.be_fresh(token, timeout)
         except KindredError as error:
             return error
         return None
+
+
+def _without_as_of(response: pb.RecommendResponse) -> bytes:
+    """What a watcher sees of an answer: another revision of the profile alone is no news."""
+    seen = pb.RecommendResponse()
+    seen.CopyFrom(response)
+    seen.ClearField("as_of")
+    return seen.SerializeToString(deterministic=True)
 
 
 def _read_or_error(request: pb.RecommendRequest) -> RecommendationRequest | KindredError:

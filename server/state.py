@@ -2,20 +2,24 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
 from kindred.backend import Backend, Current
-from kindred.errors import UnavailableError
+from kindred.errors import StaleTokenError, UnavailableError
 from kindred.eventlog.producer import EventProducer
 from kindred.events import to_message
 from kindred.freshness import FreshnessToken
 from kindred.items import Item
-from kindred.stores.port import StoredUser
+from kindred.stores.port import LogPosition, StoredUser
 from kindred.v1.rating_event_pb2 import RatingEvent
 from server.grpc_types import Context
+from server.watches import Watches
 
 _FOLLOW_SECONDS = 0.02
+_ASK_SECONDS = 1.0
+"""So often at most the broker is asked for the topic's id, whatever tokens are shown."""
 _DEFAULT_PATIENCE = 10.0
 """Seconds that a call without a deadline waits for the log or for freshness."""
 REPLY_SHARE = 0.9
@@ -30,11 +34,17 @@ class ServerState:
         producer: Where ratings are written to; None if this server has no event log.
         topic: The topic.
         current: What calls are answered from, once the store is open.
+        watches: The open streams.
+        accept_unknown: Whether items that the catalog lacks may be rated.
     """
 
     producer: EventProducer | None = None
     topic: str = ""
     current: Current = field(default_factory=Current)
+    watches: Watches = field(default_factory=lambda: Watches(1, 1))
+    accept_unknown: bool = False
+    _topic_id: str = ""
+    _asked_at: float = float("-inf")
 
     @property
     def backend(self) -> Backend:
@@ -58,11 +68,23 @@ class ServerState:
         Raises:
             UnavailableError: The broker is away, or this server has none.
         """
-        if self.producer is None:
-            raise UnavailableError("log", "this server reads only: it was started without an event log")
-        messages = [to_message(event, "kindred/server") for event in events]
-        positions = await self.producer.send(self.topic, messages, timeout)
+        positions = await self._send(events, timeout)
         return FreshnessToken(events[-1].user_id, positions[-1])
+
+    async def record_many(self, events: Sequence[RatingEvent], timeout: float) -> dict[str, FreshnessToken]:
+        """Writes events of any users to the log, those of one user in order.
+
+        Returns:
+            By user the token of the last one.
+
+        Raises:
+            UnavailableError: The broker is away, or this server has none.
+        """
+        positions = await self._send(events, timeout) if events else []
+        return {
+            event.user_id: FreshnessToken(event.user_id, position)
+            for event, position in zip(events, positions, strict=True)
+        }
 
     async def be_fresh(self, token: str, timeout: float) -> StoredUser | None:
         """Waits until the store includes what a token stands for.
@@ -74,10 +96,12 @@ class ServerState:
         Raises:
             InvalidArgumentError: It is no token.
             FreshnessError: It was not reached in time.
+            StaleTokenError: It never will be: the topic was made anew since.
         """
         if not token:
             return None
-        return await self.backend.freshness.wait(FreshnessToken.decode(token, "at_least_as_fresh"), timeout)
+        decoded = FreshnessToken.decode(token, "at_least_as_fresh")
+        return await self.backend.freshness.wait(decoded, timeout, self._check_topic)
 
     async def upsert(self, items: Sequence[Item], timeout: float) -> tuple[int, int]:
         """Adds and replaces items in the current collection, whichever that is when it returns.
@@ -103,6 +127,33 @@ class ServerState:
                 if monotonic() > deadline:
                     raise UnavailableError("store", "another collection is being swapped in")
                 await asyncio.sleep(_FOLLOW_SECONDS)
+
+    async def _send(self, events: Sequence[RatingEvent], timeout: float) -> list[LogPosition]:
+        if self.producer is None:
+            raise UnavailableError("log", "this server reads only: it was started without an event log")
+        messages = [to_message(event, "kindred/server") for event in events]
+        return await self.producer.send(self.topic, messages, timeout)
+
+    async def _check_topic(self, position: LogPosition, *, thoroughly: bool) -> None:
+        """Asks the broker if a place may be in another topic than the one that is there.
+
+        Args:
+            position: The place.
+            thoroughly: Also if it is in the topic that we write to, which may have been made anew a moment ago.
+
+        Raises:
+            StaleTokenError: It is in one that is not there any more.
+        """
+        if self.producer is None or not position.topic_id:
+            return
+        if position.topic_id == self.producer.known_topic_id and not thoroughly:
+            return
+        if monotonic() - self._asked_at > _ASK_SECONDS:
+            self._asked_at = monotonic()  # who comes meanwhile does not ask, too
+            with suppress(UnavailableError):
+                self._topic_id = await self.producer.topic_id()
+        if self._topic_id and position.topic_id != self._topic_id:
+            raise StaleTokenError(position.topic_id)
 
 
 def patience(context: Context) -> float:

@@ -62,6 +62,7 @@ class Broker:
         bootstrap: `host:port`, or several separated by commas.
         topic: The topic of rating events.
         dead_letter_topic: The topic of events that can never be applied.
+        applied_topic: The topic in which consumers tell servers what they have applied; empty for none.
         partitions: How many partitions a topic gets that Kindred makes.
         replication: How many replicas it gets.
         timeout: Seconds that a connection or an acknowledgement may take.
@@ -71,6 +72,7 @@ class Broker:
     bootstrap: str
     topic: str = "kindred.ratings.v1"
     dead_letter_topic: str = "kindred.ratings.v1.dlq"
+    applied_topic: str = ""
     partitions: int = 6
     replication: int = 1
     timeout: float = 10.0
@@ -100,7 +102,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as read: `timestamp` in milliseconds since 1970; headers in order, names may repeat, values be null."""
+    """A record as read: `timestamp` in milliseconds since 1970; headers in order, names may repeat, values be null.
+
+    `leader_epoch` is that of the partition's leader who wrote it; -1 if nobody says (KIP-320).
+    """
 
     topic: str
     partition: int
@@ -109,6 +114,7 @@ class Record:
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
     timestamp: int
+    leader_epoch: int = -1
 
     def header(self, name: str) -> bytes | None:
         """The last value of a header; None if there is none."""

@@ -26,6 +26,12 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
+METADATA_AGE_MS = 5_000
+"""How long a client believes what it knows of topics: so soon it sees that one was made anew."""
+_SHORT_LIVED = {"retention.ms": "3600000", "segment.ms": "3600000"}
+"""For a topic that is read right away or not at all."""
+
+
 class ClientThread:
     """One thread that makes calls in order.
 
@@ -65,6 +71,9 @@ def prepare_topics(broker: Broker) -> str:
             for topic in (broker.topic, broker.dead_letter_topic):
                 if topic not in present:
                     _create(admin, NewTopic(topic, broker.partitions, broker.replication), timeout)
+            if broker.applied_topic and broker.applied_topic not in present:
+                short_lived = NewTopic(broker.applied_topic, 1, broker.replication, topic_configs=_SHORT_LIVED)
+                _create(admin, short_lived, timeout)
             return _topic_id(admin, broker)
     except KafkaError as error:
         if not isinstance(error, (KafkaConnectionError, KafkaTimeoutError)):
@@ -159,6 +168,7 @@ def record_of(record: Any) -> Record:
         value=record.value,
         headers=tuple(record.headers),
         timestamp=record.timestamp,
+        leader_epoch=record.leader_epoch,
     )
 
 

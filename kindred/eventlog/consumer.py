@@ -1,7 +1,7 @@
 """Reads the log as a member of a consumer group."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Sequence
+from time import monotonic
 from typing import Any, Self
 
 import structlog
@@ -13,18 +13,20 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from kindred.eventlog.broker import AppliedTo, Broker, Record
 from kindred.eventlog.client import (
+    METADATA_AGE_MS,
     ClientThread,
     prepare_topics,
     record_of,
     start_of,
     step_over,
     tag_of,
-    topic_id_of,
     unreachable,
 )
+from kindred.telemetry import PARTITION_MOVES
 
 log = structlog.get_logger(__name__)
 
+_STAY_MS = 50
 _LOOK_MS = 1_000
 """What nobody waits for may not hold up the reading: it has the same thread."""
 
@@ -38,10 +40,18 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # the library
     def on_partitions_revoked(self, revoked: Any) -> None:
         """Forgets them: they are checked again if they come back."""
         self.unchecked -= set(revoked)
+        PARTITION_MOVES.labels("revoked").inc(len(revoked))
+
+    def on_partitions_lost(self, lost: Any) -> None:
+        """Forgets them: the group has given them to others without asking (KIP-429)."""
+        self.unchecked -= set(lost)
+        PARTITION_MOVES.labels("lost").inc(len(lost))
+        log.warning("partitions were given to other members", partitions=sorted(each.partition for each in lost))
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         """Notes them."""
         self.unchecked |= set(assigned)
+        PARTITION_MOVES.labels("assigned").inc(len(assigned))
 
 
 class EventConsumer:
@@ -52,6 +62,7 @@ class EventConsumer:
         group: The group.
         instance: This member's name, kept over restarts (KIP-345); empty for none.
         session_timeout: Seconds without a heartbeat after which the group gives this member's partitions away.
+        poll_interval: Seconds without a poll or a sign of life after which this member leaves the group (KIP-62).
         max_records: How many records a poll returns at most.
         fetch_wait: Seconds that the broker may hold a fetch that finds nothing.
         applied_to: What events are applied to.
@@ -65,6 +76,7 @@ class EventConsumer:
         session_timeout: float,
         max_records: int,
         fetch_wait: float,
+        poll_interval: float = 300.0,
         instance: str = "",
         applied_to: AppliedTo | None = None,
     ) -> None:
@@ -73,6 +85,7 @@ class EventConsumer:
         self._instance = instance
         self._fetch_wait = int(fetch_wait * 1000)
         self._session_timeout = int(session_timeout * 1000)
+        self._poll_interval = int(poll_interval * 1000)
         self._max_records = max_records
         self._thread = ClientThread("kindred-consumer")
         self._consumer: Any = None
@@ -81,6 +94,8 @@ class EventConsumer:
         self.topic_id = ""
         self.partitions: frozenset[int] = frozenset()
         """What this member has to read, as of the last poll."""
+        self.in_group_at = float("-inf")
+        """When the group was last known to count on this member, on the monotonic clock."""
 
     async def __aenter__(self) -> Self:
         """Connects, and makes the topics that are missing.
@@ -108,11 +123,21 @@ class EventConsumer:
         """
         return await self._thread.call(self._poll, timeout)
 
-    async def commit(self, offsets: Mapping[int, int]) -> bool:
-        """Commits, for the partitions that this member still has.
+    async def stay(self) -> None:
+        """Remains a member while what was polled last is still being applied; nothing further is read.
+
+        The group goes on meanwhile: partitions may go to other members.
+
+        Raises:
+            UnavailableError: The broker is away.
+        """
+        await self._thread.call(self._stay)
+
+    async def commit(self, records: Sequence[Record]) -> bool:
+        """Commits what comes after records, for the partitions that this member still has.
 
         Args:
-            offsets: By partition the offset of the next record to read.
+            records: What was applied, in log order within each partition.
 
         Returns:
             False if the group has given the partitions away meanwhile: their next owner reads the records again.
@@ -120,7 +145,7 @@ class EventConsumer:
         Raises:
             UnavailableError: The broker is away.
         """
-        return await self._thread.call(self._commit, offsets)
+        return await self._thread.call(self._commit, records)
 
     async def follow(self, applied_to: AppliedTo) -> None:
         """From now on events are applied to another collection: reads again what may not be in it.
@@ -137,13 +162,11 @@ class EventConsumer:
         """By partition of this member how many records it has not read yet, by the broker's own count."""
         return await self._thread.call(self._lag)
 
-    async def topic_is_the_same(self) -> bool:
-        """Whether the topic is the one that was joined, and not another one made anew under its name.
-
-        Raises:
-            UnavailableError: The broker is away.
-        """
-        return await asyncio.to_thread(topic_id_of, self._broker) == self.topic_id
+    @property
+    def made_anew(self) -> bool:
+        """Whether the topic is another one, made under the name of the one that was joined. Known within seconds."""
+        now = self._consumer._client.cluster.topic_id(self._broker.topic)  # noqa: SLF001  # nothing public tells
+        return now is not None and str(now) != self.topic_id
 
     async def log_end(self) -> int:
         """How many records all partitions of the topic have ever got, this member's and others'.
@@ -166,8 +189,10 @@ class EventConsumer:
                 partition_assignment_strategy=[CooperativeStickyAssignor],
                 session_timeout_ms=self._session_timeout,
                 heartbeat_interval_ms=self._session_timeout // 3,
+                max_poll_interval_ms=self._poll_interval,
                 max_poll_records=self._max_records,
                 fetch_max_wait_ms=self._fetch_wait,
+                metadata_max_age_ms=METADATA_AGE_MS,
             )
             self._consumer.subscribe([self._broker.topic], listener=self._assigned)
         except KafkaError as error:
@@ -179,6 +204,7 @@ class EventConsumer:
 
     def _poll(self, timeout: float) -> list[Record]:
         try:
+            self._consumer.resume(*self._consumer.paused())
             self._check_starts()
             self._join_again_if_stuck()
             polled = self._consumer.poll(int(timeout * 1000))
@@ -190,8 +216,26 @@ class EventConsumer:
         except KafkaError as error:
             raise unreachable(self._broker) from error
         finally:
-            self.partitions = frozenset(each.partition for each in self._consumer.assignment())
+            self._look_around()
         return [record_of(record) for records in polled.values() for record in records]
+
+    def _look_around(self) -> None:
+        self.partitions = frozenset(each.partition for each in self._consumer.assignment())
+        known = self._consumer._coordinator.coordinator_id is not None  # noqa: SLF001  # nothing public tells
+        if known and self._consumer.group_metadata().generation_id >= 0:
+            self.in_group_at = monotonic()
+
+    def _stay(self) -> None:
+        try:
+            self._consumer.pause(*self._consumer.assignment())
+            self._join_again_if_stuck()
+            for partition, records in self._consumer.poll(_STAY_MS).items():
+                # It came with this very poll, so it was not paused: it is read later.
+                self._consumer.seek(partition, records[0].offset)
+        except KafkaError as error:
+            raise unreachable(self._broker) from error
+        finally:
+            self._look_around()
 
     def _join_again_if_stuck(self) -> None:
         """Joins the group again where kafka-python has forgotten to.
@@ -219,13 +263,16 @@ class EventConsumer:
                 self._consumer.seek(partition, start)
             self._assigned.unchecked.discard(partition)
 
-    def _commit(self, offsets: Mapping[int, int]) -> bool:
+    def _commit(self, records: Sequence[Record]) -> bool:
         tag = tag_of(self.topic_id, self._applied_to)
-        mine = {partition.partition for partition in self._consumer.assignment()}
+        last: dict[Any, Record] = {}
+        for record in records:
+            partition = TopicPartition(record.topic, record.partition)
+            if partition not in last or record.offset > last[partition].offset:
+                last[partition] = record
         positions = {
-            TopicPartition(self._broker.topic, partition): OffsetAndMetadata(offset, tag, -1)
-            for partition, offset in offsets.items()
-            if partition in mine
+            partition: OffsetAndMetadata(last[partition].offset + 1, tag, last[partition].leader_epoch)
+            for partition in last.keys() & self._consumer.assignment()
         }
         try:
             self._consumer.commit(positions, timeout_ms=int(self._broker.timeout * 1000))
@@ -233,7 +280,7 @@ class EventConsumer:
             return False
         except KafkaError as error:
             raise unreachable(self._broker) from error
-        return len(positions) == len(offsets)
+        return len(positions) == len(last)
 
     def _lag(self) -> dict[int, int]:
         try:

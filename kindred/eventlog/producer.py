@@ -11,7 +11,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from kindred.errors import UnavailableError
 from kindred.eventlog.broker import Broker, Message, RecordTooLargeError
-from kindred.eventlog.client import ClientThread, prepare_topics
+from kindred.eventlog.client import METADATA_AGE_MS, ClientThread, prepare_topics, topic_id_of
 from kindred.stores.port import LogPosition
 
 log = structlog.get_logger(__name__)
@@ -67,7 +67,26 @@ class EventProducer:
             raise RecordTooLargeError from error
         except (KafkaError, TimeoutError) as error:
             raise UnavailableError("log", f"Kafka at {self._broker.bootstrap} did not acknowledge in time") from error
+        # The topic may have been made anew since we connected; the client's metadata tell within seconds.
+        topic_id = str(producer._metadata.topic_id(topic) or topic_id)  # noqa: SLF001  # nothing public tells
         return [LogPosition(topic_id, record.partition, record.offset) for record in acknowledged]
+
+    @property
+    def known_topic_id(self) -> str:
+        """The id that the topic of rating events had when we connected, or when the client last looked; else empty."""
+        task = self._connecting
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+            return ""
+        producer, topic_id = task.result()
+        return str(producer._metadata.topic_id(self._broker.topic) or topic_id)  # noqa: SLF001  # nothing public tells
+
+    async def topic_id(self) -> str:
+        """The id that the topic of rating events has now, asked anew.
+
+        Raises:
+            UnavailableError: No broker answers.
+        """
+        return await asyncio.to_thread(topic_id_of, self._broker)
 
     async def close(self) -> None:
         """Waits for what is under way and closes. Idempotent."""
@@ -117,6 +136,7 @@ class EventProducer:
             delivery_timeout_ms=timeout,
             max_block_ms=timeout,
             max_request_size=_MAX_REQUEST_BYTES,
+            metadata_max_age_ms=METADATA_AGE_MS,
         )
         return producer, topic_id
 

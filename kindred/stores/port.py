@@ -139,6 +139,13 @@ class CollectionMetadata:
     schema_version: int = SCHEMA_VERSION
     included: tuple[LogPosition, ...] = ()
 
+    def includes(self, position: LogPosition) -> bool:
+        """Whether an event is in the collection for sure, whoever's it is."""
+        return any(
+            (each.topic_id, each.partition) == (position.topic_id, position.partition) and position.offset < each.offset
+            for each in self.included
+        )
+
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
         return {

@@ -41,7 +41,8 @@ class RatingEvent(_message.Message):
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """When it happened; default: the header `ce_time`, else the record's own timestamp.
-        Not before 1970, and at most five minutes in the future.
+        Not before 1971 (a time in 1970 is a clock that was never set, or seconds taken for milliseconds), and at most five
+        minutes in the future.
         """
 
     @_builtins.property

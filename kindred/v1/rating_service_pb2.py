@@ -28,13 +28,15 @@ from kindred.v1 import item_pb2 as kindred_dot_v1_dot_item__pb2
 from kindred.v1 import reaction_pb2 as kindred_dot_v1_dot_reaction__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fkindred/v1/rating_service.proto\x12\nkindred.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15kindred/v1/item.proto\x1a\x19kindred/v1/reaction.proto\"\x90\x01\n\tNewRating\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0f\n\x05value\x18\x02 \x01(\x01H\x00\x12(\n\x08reaction\x18\x03 \x01(\x0e\x32\x14.kindred.v1.ReactionH\x00\x12,\n\x08rated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07opinion\"O\n\x14RecordRatingsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12&\n\x07ratings\x18\x02 \x03(\x0b\x32\x15.kindred.v1.NewRating\"0\n\x15RecordRatingsResponse\x12\x17\n\x0f\x66reshness_token\x18\x01 \x01(\t\":\n\x15RetractRatingsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08item_ids\x18\x02 \x03(\t\"1\n\x16RetractRatingsResponse\x12\x17\n\x0f\x66reshness_token\x18\x01 \x01(\t\"z\n\x12ListRatingsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x19\n\x11\x61t_least_as_fresh\x18\x04 \x01(\tB\x0c\n\n_page_size\"\xfd\x01\n\x13ListRatingsResponse\x12)\n\x07ratings\x18\x01 \x03(\x0b\x32\x18.kindred.v1.StoredRating\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x12\x43\n\nattributes\x18\x04 \x03(\x0b\x32/.kindred.v1.ListRatingsResponse.AttributesEntry\x1aI\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"k\n\x0cStoredRating\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.kindred.v1.Item\x12\r\n\x05value\x18\x02 \x01(\x01\x12,\n\x08rated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"$\n\x11\x46orgetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"\x94\x01\n\x12\x46orgetUserResponse\x12\x17\n\x0fratings_removed\x18\x01 \x01(\x05\x12\x1a\n\x12\x61ttributes_removed\x18\x02 \x01(\x05\x12\x30\n\x0c\x66orgotten_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x66reshness_token\x18\x04 \x01(\t\"\xc0\x01\n\x18SetUserAttributesRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12H\n\nattributes\x18\x02 \x03(\x0b\x32\x34.kindred.v1.SetUserAttributesRequest.AttributesEntry\x1aI\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"4\n\x19SetUserAttributesResponse\x12\x17\n\x0f\x66reshness_token\x18\x01 \x01(\t2\xbd\x03\n\rRatingService\x12T\n\rRecordRatings\x12 .kindred.v1.RecordRatingsRequest\x1a!.kindred.v1.RecordRatingsResponse\x12W\n\x0eRetractRatings\x12!.kindred.v1.RetractRatingsRequest\x1a\".kindred.v1.RetractRatingsResponse\x12N\n\x0bListRatings\x12\x1e.kindred.v1.ListRatingsRequest\x1a\x1f.kindred.v1.ListRatingsResponse\x12K\n\nForgetUser\x12\x1d.kindred.v1.ForgetUserRequest\x1a\x1e.kindred.v1.ForgetUserResponse\x12`\n\x11SetUserAttributes\x12$.kindred.v1.SetUserAttributesRequest\x1a%.kindred.v1.SetUserAttributesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fkindred/v1/rating_service.proto\x12\nkindred.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15kindred/v1/item.proto\x1a\x19kindred/v1/reaction.proto\"\x90\x01\n\tNewRating\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0f\n\x05value\x18\x02 \x01(\x01H\x00\x12(\n\x08reaction\x18\x03 \x01(\x0e\x32\x14.kindred.v1.ReactionH\x00\x12,\n\x08rated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07opinion\"O\n\x14RecordRatingsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12&\n\x07ratings\x18\x02 \x03(\x0b\x32\x15.kindred.v1.NewRating\"0\n\x15RecordRatingsResponse\x12\x17\n\x0f\x66reshness_token\x18\x01 \x01(\t\"^\n\x14StreamRatingsRequest\x12\'\n\x07ratings\x18\x01 \x03(\x0b\x32\x16.kindred.v1.UserRating\x12\x1d\n\x15want_freshness_tokens\x18\x02 \x01(\x08\"D\n\nUserRating\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12%\n\x06rating\x18\x02 \x01(\x0b\x32\x15.kindred.v1.NewRating\"\xe5\x01\n\x15StreamRatingsResponse\x12\x16\n\x0erecorded_count\x18\x01 \x01(\x05\x12*\n\x07refused\x18\x02 \x03(\x0b\x32\x19.kindred.v1.RefusedRating\x12P\n\x10\x66reshness_tokens\x18\x03 \x03(\x0b\x32\x36.kindred.v1.StreamRatingsResponse.FreshnessTokensEntry\x1a\x36\n\x14\x46reshnessTokensEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"B\n\rRefusedRating\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\":\n\x15RetractRatingsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08item_ids\x18\x02 \x03(\t\"1\n\x16RetractRatingsResponse\x12\x17\n\x0f\x66reshness_token\x18\x01 \x01(\t\"z\n\x12ListRatingsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x19\n\x11\x61t_least_as_fresh\x18\x04 \x01(\tB\x0c\n\n_page_size\"\xfd\x01\n\x13ListRatingsResponse\x12)\n\x07ratings\x18\x01 \x03(\x0b\x32\x18.kindred.v1.StoredRating\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x12\x43\n\nattributes\x18\x04 \x03(\x0b\x32/.kindred.v1.ListRatingsResponse.AttributesEntry\x1aI\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"k\n\x0cStoredRating\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.kindred.v1.Item\x12\r\n\x05value\x18\x02 \x01(\x01\x12,\n\x08rated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"$\n\x11\x46orgetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"\x94\x01\n\x12\x46orgetUserResponse\x12\x17\n\x0fratings_removed\x18\x01 \x01(\x05\x12\x1a\n\x12\x61ttributes_removed\x18\x02 \x01(\x05\x12\x30\n\x0c\x66orgotten_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x66reshness_token\x18\x04 \x01(\t\"\xc0\x01\n\x18SetUserAttributesRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12H\n\nattributes\x18\x02 \x03(\x0b\x32\x34.kindred.v1.SetUserAttributesRequest.AttributesEntry\x1aI\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"4\n\x19SetUserAttributesResponse\x12\x17\n\x0f\x66reshness_token\x18\x01 \x01(\t2\x97\x04\n\rRatingService\x12T\n\rRecordRatings\x12 .kindred.v1.RecordRatingsRequest\x1a!.kindred.v1.RecordRatingsResponse\x12X\n\rStreamRatings\x12 .kindred.v1.StreamRatingsRequest\x1a!.kindred.v1.StreamRatingsResponse(\x01\x30\x01\x12W\n\x0eRetractRatings\x12!.kindred.v1.RetractRatingsRequest\x1a\".kindred.v1.RetractRatingsResponse\x12N\n\x0bListRatings\x12\x1e.kindred.v1.ListRatingsRequest\x1a\x1f.kindred.v1.ListRatingsResponse\x12K\n\nForgetUser\x12\x1d.kindred.v1.ForgetUserRequest\x1a\x1e.kindred.v1.ForgetUserResponse\x12`\n\x11SetUserAttributes\x12$.kindred.v1.SetUserAttributesRequest\x1a%.kindred.v1.SetUserAttributesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kindred.v1.rating_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_STREAMRATINGSRESPONSE_FRESHNESSTOKENSENTRY']._loaded_options = None
+  _globals['_STREAMRATINGSRESPONSE_FRESHNESSTOKENSENTRY']._serialized_options = b'8\001'
   _globals['_LISTRATINGSRESPONSE_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_LISTRATINGSRESPONSE_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_SETUSERATTRIBUTESREQUEST_ATTRIBUTESENTRY']._loaded_options = None
@@ -45,28 +47,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECORDRATINGSREQUEST']._serialized_end=386
   _globals['_RECORDRATINGSRESPONSE']._serialized_start=388
   _globals['_RECORDRATINGSRESPONSE']._serialized_end=436
-  _globals['_RETRACTRATINGSREQUEST']._serialized_start=438
-  _globals['_RETRACTRATINGSREQUEST']._serialized_end=496
-  _globals['_RETRACTRATINGSRESPONSE']._serialized_start=498
-  _globals['_RETRACTRATINGSRESPONSE']._serialized_end=547
-  _globals['_LISTRATINGSREQUEST']._serialized_start=549
-  _globals['_LISTRATINGSREQUEST']._serialized_end=671
-  _globals['_LISTRATINGSRESPONSE']._serialized_start=674
-  _globals['_LISTRATINGSRESPONSE']._serialized_end=927
-  _globals['_LISTRATINGSRESPONSE_ATTRIBUTESENTRY']._serialized_start=854
-  _globals['_LISTRATINGSRESPONSE_ATTRIBUTESENTRY']._serialized_end=927
-  _globals['_STOREDRATING']._serialized_start=929
-  _globals['_STOREDRATING']._serialized_end=1036
-  _globals['_FORGETUSERREQUEST']._serialized_start=1038
-  _globals['_FORGETUSERREQUEST']._serialized_end=1074
-  _globals['_FORGETUSERRESPONSE']._serialized_start=1077
-  _globals['_FORGETUSERRESPONSE']._serialized_end=1225
-  _globals['_SETUSERATTRIBUTESREQUEST']._serialized_start=1228
-  _globals['_SETUSERATTRIBUTESREQUEST']._serialized_end=1420
-  _globals['_SETUSERATTRIBUTESREQUEST_ATTRIBUTESENTRY']._serialized_start=854
-  _globals['_SETUSERATTRIBUTESREQUEST_ATTRIBUTESENTRY']._serialized_end=927
-  _globals['_SETUSERATTRIBUTESRESPONSE']._serialized_start=1422
-  _globals['_SETUSERATTRIBUTESRESPONSE']._serialized_end=1474
-  _globals['_RATINGSERVICE']._serialized_start=1477
-  _globals['_RATINGSERVICE']._serialized_end=1922
+  _globals['_STREAMRATINGSREQUEST']._serialized_start=438
+  _globals['_STREAMRATINGSREQUEST']._serialized_end=532
+  _globals['_USERRATING']._serialized_start=534
+  _globals['_USERRATING']._serialized_end=602
+  _globals['_STREAMRATINGSRESPONSE']._serialized_start=605
+  _globals['_STREAMRATINGSRESPONSE']._serialized_end=834
+  _globals['_STREAMRATINGSRESPONSE_FRESHNESSTOKENSENTRY']._serialized_start=780
+  _globals['_STREAMRATINGSRESPONSE_FRESHNESSTOKENSENTRY']._serialized_end=834
+  _globals['_REFUSEDRATING']._serialized_start=836
+  _globals['_REFUSEDRATING']._serialized_end=902
+  _globals['_RETRACTRATINGSREQUEST']._serialized_start=904
+  _globals['_RETRACTRATINGSREQUEST']._serialized_end=962
+  _globals['_RETRACTRATINGSRESPONSE']._serialized_start=964
+  _globals['_RETRACTRATINGSRESPONSE']._serialized_end=1013
+  _globals['_LISTRATINGSREQUEST']._serialized_start=1015
+  _globals['_LISTRATINGSREQUEST']._serialized_end=1137
+  _globals['_LISTRATINGSRESPONSE']._serialized_start=1140
+  _globals['_LISTRATINGSRESPONSE']._serialized_end=1393
+  _globals['_LISTRATINGSRESPONSE_ATTRIBUTESENTRY']._serialized_start=1320
+  _globals['_LISTRATINGSRESPONSE_ATTRIBUTESENTRY']._serialized_end=1393
+  _globals['_STOREDRATING']._serialized_start=1395
+  _globals['_STOREDRATING']._serialized_end=1502
+  _globals['_FORGETUSERREQUEST']._serialized_start=1504
+  _globals['_FORGETUSERREQUEST']._serialized_end=1540
+  _globals['_FORGETUSERRESPONSE']._serialized_start=1543
+  _globals['_FORGETUSERRESPONSE']._serialized_end=1691
+  _globals['_SETUSERATTRIBUTESREQUEST']._serialized_start=1694
+  _globals['_SETUSERATTRIBUTESREQUEST']._serialized_end=1886
+  _globals['_SETUSERATTRIBUTESREQUEST_ATTRIBUTESENTRY']._serialized_start=1320
+  _globals['_SETUSERATTRIBUTESREQUEST_ATTRIBUTESENTRY']._serialized_end=1393
+  _globals['_SETUSERATTRIBUTESRESPONSE']._serialized_start=1888
+  _globals['_SETUSERATTRIBUTESRESPONSE']._serialized_end=1940
+  _globals['_RATINGSERVICE']._serialized_start=1943
+  _globals['_RATINGSERVICE']._serialized_end=2478
 # @@protoc_insertion_point(module_scope)

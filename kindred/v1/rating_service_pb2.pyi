@@ -41,7 +41,8 @@ class NewRating(_message.Message):
     @_builtins.property
     def rated_at(self) -> _timestamp_pb2.Timestamp:
         """When the user gave it; default now. The latest rating of an item wins, whatever the order of arrival.
-        Not before 1970, and at most five minutes in the future.
+        Not before 1971 (a time in 1970 is a clock that was never set, or seconds taken for milliseconds), and at most five
+        minutes in the future.
         """
 
     def __init__(
@@ -98,7 +99,9 @@ class RecordRatingsResponse(_message.Message):
 
     FRESHNESS_TOKEN_FIELD_NUMBER: _builtins.int
     freshness_token: _builtins.str
-    """For `at_least_as_fresh`."""
+    """For `at_least_as_fresh`: names the last event's topic id, partition and offset. Plain text of no secret, not signed; to
+    be passed on unread.
+    """
     def __init__(
         self,
         *,
@@ -111,6 +114,146 @@ class RecordRatingsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordRatingsResponse: _TypeAlias = RecordRatingsResponse  # noqa: Y015
+
+@_typing.final
+class StreamRatingsRequest(_message.Message):
+    """Ratings of any users."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATINGS_FIELD_NUMBER: _builtins.int
+    WANT_FRESHNESS_TOKENS_FIELD_NUMBER: _builtins.int
+    want_freshness_tokens: _builtins.bool
+    """Whether the answer has freshness tokens."""
+    @_builtins.property
+    def ratings(self) -> _containers.RepeatedCompositeFieldContainer[Global___UserRating]:
+        """1 to 1,000 ratings. If two are of one user and item, the later in time, then in this list, wins."""
+
+    def __init__(
+        self,
+        *,
+        ratings: _abc.Iterable[Global___UserRating] | None = ...,
+        want_freshness_tokens: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ratings", b"ratings", "want_freshness_tokens", b"want_freshness_tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamRatingsRequest: _TypeAlias = StreamRatingsRequest  # noqa: Y015
+
+@_typing.final
+class UserRating(_message.Message):
+    """A rating and whose it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    RATING_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """1 to 256 characters, no control characters."""
+    @_builtins.property
+    def rating(self) -> Global___NewRating:
+        """The rating."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        rating: Global___NewRating | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rating", b"rating"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rating", b"rating", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UserRating: _TypeAlias = UserRating  # noqa: Y015
+
+@_typing.final
+class StreamRatingsResponse(_message.Message):
+    """The broker has every rating of the request that was not refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FreshnessTokensEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RECORDED_COUNT_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    FRESHNESS_TOKENS_FIELD_NUMBER: _builtins.int
+    recorded_count: _builtins.int
+    """How many ratings of the request were recorded."""
+    @_builtins.property
+    def refused(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedRating]:
+        """Those that were not, and why."""
+
+    @_builtins.property
+    def freshness_tokens(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """With `want_freshness_tokens`: by user the token for `at_least_as_fresh`."""
+
+    def __init__(
+        self,
+        *,
+        recorded_count: _builtins.int = ...,
+        refused: _abc.Iterable[Global___RefusedRating] | None = ...,
+        freshness_tokens: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["freshness_tokens", b"freshness_tokens", "recorded_count", b"recorded_count", "refused", b"refused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamRatingsResponse: _TypeAlias = StreamRatingsResponse  # noqa: Y015
+
+@_typing.final
+class RefusedRating(_message.Message):
+    """A rating that is wrong."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Its place in the request, from 0."""
+    field: _builtins.str
+    """The field that is wrong, for instance `rating.value`."""
+    description: _builtins.str
+    """What is wrong with it."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        field: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "field", b"field", "index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefusedRating: _TypeAlias = RefusedRating  # noqa: Y015
 
 @_typing.final
 class RetractRatingsRequest(_message.Message):

@@ -42,6 +42,11 @@ class RatingServiceStub:
                 request_serializer=kindred_dot_v1_dot_rating__service__pb2.RecordRatingsRequest.SerializeToString,
                 response_deserializer=kindred_dot_v1_dot_rating__service__pb2.RecordRatingsResponse.FromString,
                 _registered_method=True)
+        self.StreamRatings = channel.stream_stream(
+                '/kindred.v1.RatingService/StreamRatings',
+                request_serializer=kindred_dot_v1_dot_rating__service__pb2.StreamRatingsRequest.SerializeToString,
+                response_deserializer=kindred_dot_v1_dot_rating__service__pb2.StreamRatingsResponse.FromString,
+                _registered_method=True)
         self.RetractRatings = channel.unary_unary(
                 '/kindred.v1.RatingService/RetractRatings',
                 request_serializer=kindred_dot_v1_dot_rating__service__pb2.RetractRatingsRequest.SerializeToString,
@@ -72,6 +77,16 @@ class RatingServiceServicer:
 
     def RecordRatings(self, request, context):
         """Records ratings of one user, all or none: INVALID_ARGUMENT names every one that is wrong, and nothing is written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamRatings(self, request_iterator, context):
+        """Records ratings of many users, for as long as the caller sends: each request is answered, in order, when the broker
+        has all of its ratings. A rating that is wrong is refused by itself and stops nothing. A caller that sends faster than
+        the broker takes is slowed down. If the broker goes away the stream ends with UNAVAILABLE: what was not answered is to
+        be sent again, which changes nothing if it was recorded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,6 +128,11 @@ def add_RatingServiceServicer_to_server(servicer, server):
                     servicer.RecordRatings,
                     request_deserializer=kindred_dot_v1_dot_rating__service__pb2.RecordRatingsRequest.FromString,
                     response_serializer=kindred_dot_v1_dot_rating__service__pb2.RecordRatingsResponse.SerializeToString,
+            ),
+            'StreamRatings': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamRatings,
+                    request_deserializer=kindred_dot_v1_dot_rating__service__pb2.StreamRatingsRequest.FromString,
+                    response_serializer=kindred_dot_v1_dot_rating__service__pb2.StreamRatingsResponse.SerializeToString,
             ),
             'RetractRatings': grpc.unary_unary_rpc_method_handler(
                     servicer.RetractRatings,
@@ -165,6 +185,33 @@ class RatingService:
             '/kindred.v1.RatingService/RecordRatings',
             kindred_dot_v1_dot_rating__service__pb2.RecordRatingsRequest.SerializeToString,
             kindred_dot_v1_dot_rating__service__pb2.RecordRatingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamRatings(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/kindred.v1.RatingService/StreamRatings',
+            kindred_dot_v1_dot_rating__service__pb2.StreamRatingsRequest.SerializeToString,
+            kindred_dot_v1_dot_rating__service__pb2.StreamRatingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,6 +38,12 @@ class RatingServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RatingServiceAsyncStub: ...
     RecordRatings: _grpc.UnaryUnaryMultiCallable[_rating_service_pb2.RecordRatingsRequest, _rating_service_pb2.RecordRatingsResponse]
     """Records ratings of one user, all or none: INVALID_ARGUMENT names every one that is wrong, and nothing is written."""
+    StreamRatings: _grpc.StreamStreamMultiCallable[_rating_service_pb2.StreamRatingsRequest, _rating_service_pb2.StreamRatingsResponse]
+    """Records ratings of many users, for as long as the caller sends: each request is answered, in order, when the broker
+    has all of its ratings. A rating that is wrong is refused by itself and stops nothing. A caller that sends faster than
+    the broker takes is slowed down. If the broker goes away the stream ends with UNAVAILABLE: what was not answered is to
+    be sent again, which changes nothing if it was recorded.
+    """
     RetractRatings: _grpc.UnaryUnaryMultiCallable[_rating_service_pb2.RetractRatingsRequest, _rating_service_pb2.RetractRatingsResponse]
     """Takes ratings of one user back, as if they had never been given."""
     ListRatings: _grpc.UnaryUnaryMultiCallable[_rating_service_pb2.ListRatingsRequest, _rating_service_pb2.ListRatingsResponse]
@@ -59,6 +65,12 @@ class RatingServiceAsyncStub(RatingServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     RecordRatings: _aio.UnaryUnaryMultiCallable[_rating_service_pb2.RecordRatingsRequest, _rating_service_pb2.RecordRatingsResponse]  # type: ignore[assignment]
     """Records ratings of one user, all or none: INVALID_ARGUMENT names every one that is wrong, and nothing is written."""
+    StreamRatings: _aio.StreamStreamMultiCallable[_rating_service_pb2.StreamRatingsRequest, _rating_service_pb2.StreamRatingsResponse]  # type: ignore[assignment]
+    """Records ratings of many users, for as long as the caller sends: each request is answered, in order, when the broker
+    has all of its ratings. A rating that is wrong is refused by itself and stops nothing. A caller that sends faster than
+    the broker takes is slowed down. If the broker goes away the stream ends with UNAVAILABLE: what was not answered is to
+    be sent again, which changes nothing if it was recorded.
+    """
     RetractRatings: _aio.UnaryUnaryMultiCallable[_rating_service_pb2.RetractRatingsRequest, _rating_service_pb2.RetractRatingsResponse]  # type: ignore[assignment]
     """Takes ratings of one user back, as if they had never been given."""
     ListRatings: _aio.UnaryUnaryMultiCallable[_rating_service_pb2.ListRatingsRequest, _rating_service_pb2.ListRatingsResponse]  # type: ignore[assignment]
@@ -83,6 +95,18 @@ class RatingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rating_service_pb2.RecordRatingsResponse, _abc.Awaitable[_rating_service_pb2.RecordRatingsResponse]]:
         """Records ratings of one user, all or none: INVALID_ARGUMENT names every one that is wrong, and nothing is written."""
+
+    @_abc_1.abstractmethod
+    def StreamRatings(
+        self,
+        request_iterator: _MaybeAsyncIterator[_rating_service_pb2.StreamRatingsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_rating_service_pb2.StreamRatingsResponse], _abc.AsyncIterator[_rating_service_pb2.StreamRatingsResponse]]:
+        """Records ratings of many users, for as long as the caller sends: each request is answered, in order, when the broker
+        has all of its ratings. A rating that is wrong is refused by itself and stops nothing. A caller that sends faster than
+        the broker takes is slowed down. If the broker goes away the stream ends with UNAVAILABLE: what was not answered is to
+        be sent again, which changes nothing if it was recorded.
+        """
 
     @_abc_1.abstractmethod
     def RetractRatings(

@@ -27,21 +27,21 @@ from kindred.v1 import item_pb2 as kindred_dot_v1_dot_item__pb2
 from kindred.v1 import reaction_pb2 as kindred_dot_v1_dot_reaction__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'kindred/v1/recommendation_service.proto\x12\nkindred.v1\x1a\x17google/rpc/status.proto\x1a\x15kindred/v1/item.proto\x1a\x19kindred/v1/reaction.proto\"\xe3\x02\n\x10RecommendRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12)\n\x07ratings\x18\x02 \x03(\x0b\x32\x18.kindred.v1.InlineRating\x12\x12\n\x05limit\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x10\x65xclude_item_ids\x18\x04 \x03(\t\x12\x15\n\rinclude_rated\x18\x05 \x01(\x08\x12.\n\tneighbors\x18\x06 \x01(\x0b\x32\x1b.kindred.v1.NeighborOptions\x12\"\n\x06recipe\x18\x07 \x01(\x0e\x32\x12.kindred.v1.Recipe\x12,\n\x0b\x65xplanation\x18\x08 \x01(\x0e\x32\x17.kindred.v1.Explanation\x12\'\n\titem_view\x18\t \x01(\x0e\x32\x14.kindred.v1.ItemView\x12\x19\n\x11\x61t_least_as_fresh\x18\n \x01(\tB\x08\n\x06_limit\"e\n\x0cInlineRating\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0f\n\x05value\x18\x02 \x01(\x01H\x00\x12(\n\x08reaction\x18\x03 \x01(\x0e\x32\x14.kindred.v1.ReactionH\x00\x42\t\n\x07opinion\"\'\n\x0fNeighborOptions\x12\x0e\n\x01k\x18\x01 \x01(\x05H\x00\x88\x01\x01\x42\x04\n\x02_k\"\x80\x02\n\x11RecommendResponse\x12\x33\n\x0frecommendations\x18\x01 \x03(\x0b\x32\x1a.kindred.v1.Recommendation\x12&\n\x08strategy\x18\x02 \x01(\x0e\x32\x14.kindred.v1.Strategy\x12\x1a\n\x12personalized_count\x18\x03 \x01(\x05\x12\x15\n\rpopular_count\x18\x04 \x01(\x05\x12\x16\n\x0eneighbors_used\x18\x05 \x01(\x05\x12\"\n\x06recipe\x18\x06 \x01(\x0e\x32\x12.kindred.v1.Recipe\x12\x1f\n\x05\x61s_of\x18\x07 \x01(\x0b\x32\x10.kindred.v1.AsOf\"8\n\x04\x41sOf\x12\x18\n\x10profile_revision\x18\x01 \x01(\x03\x12\x16\n\x0estored_ratings\x18\x02 \x01(\x05\"\x99\x01\n\x0eRecommendation\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.kindred.v1.Item\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x0f\n\x07support\x18\x03 \x01(\x05\x12\"\n\x06source\x18\x04 \x01(\x0e\x32\x12.kindred.v1.Source\x12#\n\x07reasons\x18\x05 \x03(\x0b\x32\x12.kindred.v1.Reason\"7\n\x06Reason\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.kindred.v1.Item\x12\r\n\x05share\x18\x02 \x01(\x01\"G\n\x15\x42\x61tchRecommendRequest\x12.\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.kindred.v1.RecommendRequest\"K\n\x16\x42\x61tchRecommendResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .kindred.v1.BatchRecommendResult\"x\n\x14\x42\x61tchRecommendResult\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1d.kindred.v1.RecommendResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result*\x85\x01\n\x06Recipe\x12\x16\n\x12RECIPE_UNSPECIFIED\x10\x00\x12\x12\n\x0eRECIPE_DEFAULT\x10\x01\x12\x1e\n\x1aRECIPE_TUTORIAL_SIMILARITY\x10\x02\x12\x1b\n\x17RECIPE_TUTORIAL_RATINGS\x10\x03\x12\x12\n\x0eRECIPE_POPULAR\x10\x04*Y\n\x0b\x45xplanation\x12\x1b\n\x17\x45XPLANATION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45XPLANATION_NONE\x10\x01\x12\x17\n\x13\x45XPLANATION_SUMMARY\x10\x02*J\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x14\n\x10SOURCE_NEIGHBORS\x10\x01\x12\x12\n\x0eSOURCE_POPULAR\x10\x02*\x88\x01\n\x08Strategy\x12\x18\n\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x19\n\x15STRATEGY_PERSONALIZED\x10\x01\x12\x12\n\x0eSTRATEGY_MIXED\x10\x02\x12\x1d\n\x19STRATEGY_POPULAR_FALLBACK\x10\x03\x12\x14\n\x10STRATEGY_POPULAR\x10\x04\x32\xba\x01\n\x15RecommendationService\x12H\n\tRecommend\x12\x1c.kindred.v1.RecommendRequest\x1a\x1d.kindred.v1.RecommendResponse\x12W\n\x0e\x42\x61tchRecommend\x12!.kindred.v1.BatchRecommendRequest\x1a\".kindred.v1.BatchRecommendResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'kindred/v1/recommendation_service.proto\x12\nkindred.v1\x1a\x17google/rpc/status.proto\x1a\x15kindred/v1/item.proto\x1a\x19kindred/v1/reaction.proto\"\xe3\x02\n\x10RecommendRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12)\n\x07ratings\x18\x02 \x03(\x0b\x32\x18.kindred.v1.InlineRating\x12\x12\n\x05limit\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x10\x65xclude_item_ids\x18\x04 \x03(\t\x12\x15\n\rinclude_rated\x18\x05 \x01(\x08\x12.\n\tneighbors\x18\x06 \x01(\x0b\x32\x1b.kindred.v1.NeighborOptions\x12\"\n\x06recipe\x18\x07 \x01(\x0e\x32\x12.kindred.v1.Recipe\x12,\n\x0b\x65xplanation\x18\x08 \x01(\x0e\x32\x17.kindred.v1.Explanation\x12\'\n\titem_view\x18\t \x01(\x0e\x32\x14.kindred.v1.ItemView\x12\x19\n\x11\x61t_least_as_fresh\x18\n \x01(\tB\x08\n\x06_limit\"e\n\x0cInlineRating\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0f\n\x05value\x18\x02 \x01(\x01H\x00\x12(\n\x08reaction\x18\x03 \x01(\x0e\x32\x14.kindred.v1.ReactionH\x00\x42\t\n\x07opinion\"\'\n\x0fNeighborOptions\x12\x0e\n\x01k\x18\x01 \x01(\x05H\x00\x88\x01\x01\x42\x04\n\x02_k\"\x80\x02\n\x11RecommendResponse\x12\x33\n\x0frecommendations\x18\x01 \x03(\x0b\x32\x1a.kindred.v1.Recommendation\x12&\n\x08strategy\x18\x02 \x01(\x0e\x32\x14.kindred.v1.Strategy\x12\x1a\n\x12personalized_count\x18\x03 \x01(\x05\x12\x15\n\rpopular_count\x18\x04 \x01(\x05\x12\x16\n\x0eneighbors_used\x18\x05 \x01(\x05\x12\"\n\x06recipe\x18\x06 \x01(\x0e\x32\x12.kindred.v1.Recipe\x12\x1f\n\x05\x61s_of\x18\x07 \x01(\x0b\x32\x10.kindred.v1.AsOf\"Q\n\x04\x41sOf\x12\x18\n\x10profile_revision\x18\x01 \x01(\x03\x12\x16\n\x0estored_ratings\x18\x02 \x01(\x05\x12\x17\n\x0f\x66reshness_token\x18\x03 \x01(\t\"\x99\x01\n\x0eRecommendation\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.kindred.v1.Item\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x0f\n\x07support\x18\x03 \x01(\x05\x12\"\n\x06source\x18\x04 \x01(\x0e\x32\x12.kindred.v1.Source\x12#\n\x07reasons\x18\x05 \x03(\x0b\x32\x12.kindred.v1.Reason\"7\n\x06Reason\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.kindred.v1.Item\x12\r\n\x05share\x18\x02 \x01(\x01\"G\n\x15\x42\x61tchRecommendRequest\x12.\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.kindred.v1.RecommendRequest\"K\n\x16\x42\x61tchRecommendResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .kindred.v1.BatchRecommendResult\"x\n\x14\x42\x61tchRecommendResult\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1d.kindred.v1.RecommendResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"L\n\x1bWatchRecommendationsRequest\x12-\n\x07request\x18\x01 \x01(\x0b\x32\x1c.kindred.v1.RecommendRequest\"O\n\x1cWatchRecommendationsResponse\x12/\n\x08response\x18\x01 \x01(\x0b\x32\x1d.kindred.v1.RecommendResponse*\x85\x01\n\x06Recipe\x12\x16\n\x12RECIPE_UNSPECIFIED\x10\x00\x12\x12\n\x0eRECIPE_DEFAULT\x10\x01\x12\x1e\n\x1aRECIPE_TUTORIAL_SIMILARITY\x10\x02\x12\x1b\n\x17RECIPE_TUTORIAL_RATINGS\x10\x03\x12\x12\n\x0eRECIPE_POPULAR\x10\x04*Y\n\x0b\x45xplanation\x12\x1b\n\x17\x45XPLANATION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45XPLANATION_NONE\x10\x01\x12\x17\n\x13\x45XPLANATION_SUMMARY\x10\x02*J\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x14\n\x10SOURCE_NEIGHBORS\x10\x01\x12\x12\n\x0eSOURCE_POPULAR\x10\x02*\x88\x01\n\x08Strategy\x12\x18\n\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x19\n\x15STRATEGY_PERSONALIZED\x10\x01\x12\x12\n\x0eSTRATEGY_MIXED\x10\x02\x12\x1d\n\x19STRATEGY_POPULAR_FALLBACK\x10\x03\x12\x14\n\x10STRATEGY_POPULAR\x10\x04\x32\xa7\x02\n\x15RecommendationService\x12H\n\tRecommend\x12\x1c.kindred.v1.RecommendRequest\x1a\x1d.kindred.v1.RecommendResponse\x12W\n\x0e\x42\x61tchRecommend\x12!.kindred.v1.BatchRecommendRequest\x1a\".kindred.v1.BatchRecommendResponse\x12k\n\x14WatchRecommendations\x12\'.kindred.v1.WatchRecommendationsRequest\x1a(.kindred.v1.WatchRecommendationsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kindred.v1.recommendation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECIPE']._serialized_start=1435
-  _globals['_RECIPE']._serialized_end=1568
-  _globals['_EXPLANATION']._serialized_start=1570
-  _globals['_EXPLANATION']._serialized_end=1659
-  _globals['_SOURCE']._serialized_start=1661
-  _globals['_SOURCE']._serialized_end=1735
-  _globals['_STRATEGY']._serialized_start=1738
-  _globals['_STRATEGY']._serialized_end=1874
+  _globals['_RECIPE']._serialized_start=1619
+  _globals['_RECIPE']._serialized_end=1752
+  _globals['_EXPLANATION']._serialized_start=1754
+  _globals['_EXPLANATION']._serialized_end=1843
+  _globals['_SOURCE']._serialized_start=1845
+  _globals['_SOURCE']._serialized_end=1919
+  _globals['_STRATEGY']._serialized_start=1922
+  _globals['_STRATEGY']._serialized_end=2058
   _globals['_RECOMMENDREQUEST']._serialized_start=131
   _globals['_RECOMMENDREQUEST']._serialized_end=486
   _globals['_INLINERATING']._serialized_start=488
@@ -51,17 +51,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOMMENDRESPONSE']._serialized_start=633
   _globals['_RECOMMENDRESPONSE']._serialized_end=889
   _globals['_ASOF']._serialized_start=891
-  _globals['_ASOF']._serialized_end=947
-  _globals['_RECOMMENDATION']._serialized_start=950
-  _globals['_RECOMMENDATION']._serialized_end=1103
-  _globals['_REASON']._serialized_start=1105
-  _globals['_REASON']._serialized_end=1160
-  _globals['_BATCHRECOMMENDREQUEST']._serialized_start=1162
-  _globals['_BATCHRECOMMENDREQUEST']._serialized_end=1233
-  _globals['_BATCHRECOMMENDRESPONSE']._serialized_start=1235
-  _globals['_BATCHRECOMMENDRESPONSE']._serialized_end=1310
-  _globals['_BATCHRECOMMENDRESULT']._serialized_start=1312
-  _globals['_BATCHRECOMMENDRESULT']._serialized_end=1432
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=1877
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2063
+  _globals['_ASOF']._serialized_end=972
+  _globals['_RECOMMENDATION']._serialized_start=975
+  _globals['_RECOMMENDATION']._serialized_end=1128
+  _globals['_REASON']._serialized_start=1130
+  _globals['_REASON']._serialized_end=1185
+  _globals['_BATCHRECOMMENDREQUEST']._serialized_start=1187
+  _globals['_BATCHRECOMMENDREQUEST']._serialized_end=1258
+  _globals['_BATCHRECOMMENDRESPONSE']._serialized_start=1260
+  _globals['_BATCHRECOMMENDRESPONSE']._serialized_end=1335
+  _globals['_BATCHRECOMMENDRESULT']._serialized_start=1337
+  _globals['_BATCHRECOMMENDRESULT']._serialized_end=1457
+  _globals['_WATCHRECOMMENDATIONSREQUEST']._serialized_start=1459
+  _globals['_WATCHRECOMMENDATIONSREQUEST']._serialized_end=1535
+  _globals['_WATCHRECOMMENDATIONSRESPONSE']._serialized_start=1537
+  _globals['_WATCHRECOMMENDATIONSRESPONSE']._serialized_end=1616
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=2061
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2356
 # @@protoc_insertion_point(module_scope)

@@ -166,7 +166,8 @@ class RecommendRequest(_message.Message):
     """How much of each item to return."""
     at_least_as_fresh: _builtins.str
     """A freshness token from a rating call: the answer includes at least what that call recorded.
-    Waits for it within the deadline of this call; FAILED_PRECONDITION if it is not reached by then.
+    Waits for it within the deadline of this call; FAILED_PRECONDITION if it is not reached by then, or if the topic of
+    rating events was made anew since.
     """
     @_builtins.property
     def ratings(self) -> _containers.RepeatedCompositeFieldContainer[Global___InlineRating]:
@@ -318,19 +319,25 @@ class AsOf(_message.Message):
 
     PROFILE_REVISION_FIELD_NUMBER: _builtins.int
     STORED_RATINGS_FIELD_NUMBER: _builtins.int
+    FRESHNESS_TOKEN_FIELD_NUMBER: _builtins.int
     profile_revision: _builtins.int
     """Grows by one with every write of the user; 0 if nothing is stored."""
     stored_ratings: _builtins.int
     """How many ratings were stored."""
+    freshness_token: _builtins.str
+    """The last event of the user that is included, as a freshness token: an answer to a later call with it as
+    `at_least_as_fresh` is not older than this one, whichever server gives it. Empty if the user has had no event.
+    """
     def __init__(
         self,
         *,
         profile_revision: _builtins.int = ...,
         stored_ratings: _builtins.int = ...,
+        freshness_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["profile_revision", b"profile_revision", "stored_ratings", b"stored_ratings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["freshness_token", b"freshness_token", "profile_revision", b"profile_revision", "stored_ratings", b"stored_ratings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -487,3 +494,51 @@ class BatchRecommendResult(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___BatchRecommendResult: _TypeAlias = BatchRecommendResult  # noqa: Y015
+
+@_typing.final
+class WatchRecommendationsRequest(_message.Message):
+    """What to watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def request(self) -> Global___RecommendRequest:
+        """The request to answer again and again. It needs a `user_id`."""
+
+    def __init__(
+        self,
+        *,
+        request: Global___RecommendRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRecommendationsRequest: _TypeAlias = WatchRecommendationsRequest  # noqa: Y015
+
+@_typing.final
+class WatchRecommendationsResponse(_message.Message):
+    """The first answer, or one that differs from the last."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def response(self) -> Global___RecommendResponse:
+        """The answer."""
+
+    def __init__(
+        self,
+        *,
+        response: Global___RecommendResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRecommendationsResponse: _TypeAlias = WatchRecommendationsResponse  # noqa: Y015

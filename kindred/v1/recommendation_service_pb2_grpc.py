@@ -45,6 +45,11 @@ class RecommendationServiceStub:
                 request_serializer=kindred_dot_v1_dot_recommendation__service__pb2.BatchRecommendRequest.SerializeToString,
                 response_deserializer=kindred_dot_v1_dot_recommendation__service__pb2.BatchRecommendResponse.FromString,
                 _registered_method=True)
+        self.WatchRecommendations = channel.unary_stream(
+                '/kindred.v1.RecommendationService/WatchRecommendations',
+                request_serializer=kindred_dot_v1_dot_recommendation__service__pb2.WatchRecommendationsRequest.SerializeToString,
+                response_deserializer=kindred_dot_v1_dot_recommendation__service__pb2.WatchRecommendationsResponse.FromString,
+                _registered_method=True)
 
 
 class RecommendationServiceServicer:
@@ -67,6 +72,15 @@ class RecommendationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchRecommendations(self, request, context):
+        """The answer to a request, and a new one each time the stored user's own ratings change it, for as long as the caller
+        listens. Changes in quick succession make one answer. Ends with OK when the server stops: call again, another one
+        answers. RESOURCE_EXHAUSTED if this server or this caller has too many of these streams open.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecommendationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -79,6 +93,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.BatchRecommend,
                     request_deserializer=kindred_dot_v1_dot_recommendation__service__pb2.BatchRecommendRequest.FromString,
                     response_serializer=kindred_dot_v1_dot_recommendation__service__pb2.BatchRecommendResponse.SerializeToString,
+            ),
+            'WatchRecommendations': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRecommendations,
+                    request_deserializer=kindred_dot_v1_dot_recommendation__service__pb2.WatchRecommendationsRequest.FromString,
+                    response_serializer=kindred_dot_v1_dot_recommendation__service__pb2.WatchRecommendationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -136,6 +155,33 @@ class RecommendationService:
             '/kindred.v1.RecommendationService/BatchRecommend',
             kindred_dot_v1_dot_recommendation__service__pb2.BatchRecommendRequest.SerializeToString,
             kindred_dot_v1_dot_recommendation__service__pb2.BatchRecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchRecommendations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/kindred.v1.RecommendationService/WatchRecommendations',
+            kindred_dot_v1_dot_recommendation__service__pb2.WatchRecommendationsRequest.SerializeToString,
+            kindred_dot_v1_dot_recommendation__service__pb2.WatchRecommendationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

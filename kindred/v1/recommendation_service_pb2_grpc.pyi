@@ -40,6 +40,11 @@ class RecommendationServiceStub:
     """
     BatchRecommend: _grpc.UnaryUnaryMultiCallable[_recommendation_service_pb2.BatchRecommendRequest, _recommendation_service_pb2.BatchRecommendResponse]
     """Up to 100 requests in one call. Each answers or fails by itself, in the order of the requests."""
+    WatchRecommendations: _grpc.UnaryStreamMultiCallable[_recommendation_service_pb2.WatchRecommendationsRequest, _recommendation_service_pb2.WatchRecommendationsResponse]
+    """The answer to a request, and a new one each time the stored user's own ratings change it, for as long as the caller
+    listens. Changes in quick succession make one answer. Ends with OK when the server stops: call again, another one
+    answers. RESOURCE_EXHAUSTED if this server or this caller has too many of these streams open.
+    """
 
 @_typing.type_check_only
 class RecommendationServiceAsyncStub(RecommendationServiceStub):
@@ -53,6 +58,11 @@ class RecommendationServiceAsyncStub(RecommendationServiceStub):
     """
     BatchRecommend: _aio.UnaryUnaryMultiCallable[_recommendation_service_pb2.BatchRecommendRequest, _recommendation_service_pb2.BatchRecommendResponse]  # type: ignore[assignment]
     """Up to 100 requests in one call. Each answers or fails by itself, in the order of the requests."""
+    WatchRecommendations: _aio.UnaryStreamMultiCallable[_recommendation_service_pb2.WatchRecommendationsRequest, _recommendation_service_pb2.WatchRecommendationsResponse]  # type: ignore[assignment]
+    """The answer to a request, and a new one each time the stored user's own ratings change it, for as long as the caller
+    listens. Changes in quick succession make one answer. Ends with OK when the server stops: call again, another one
+    answers. RESOURCE_EXHAUSTED if this server or this caller has too many of these streams open.
+    """
 
 class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers "what would this person like?"."""
@@ -75,5 +85,16 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recommendation_service_pb2.BatchRecommendResponse, _abc.Awaitable[_recommendation_service_pb2.BatchRecommendResponse]]:
         """Up to 100 requests in one call. Each answers or fails by itself, in the order of the requests."""
+
+    @_abc_1.abstractmethod
+    def WatchRecommendations(
+        self,
+        request: _recommendation_service_pb2.WatchRecommendationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_recommendation_service_pb2.WatchRecommendationsResponse], _abc.AsyncIterator[_recommendation_service_pb2.WatchRecommendationsResponse]]:
+        """The answer to a request, and a new one each time the stored user's own ratings change it, for as long as the caller
+        listens. Changes in quick succession make one answer. Ends with OK when the server stops: call again, another one
+        answers. RESOURCE_EXHAUSTED if this server or this caller has too many of these streams open.
+        """
 
 def add_RecommendationServiceServicer_to_server(servicer: RecommendationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

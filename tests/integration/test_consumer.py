@@ -11,8 +11,10 @@ import pytest
 import pytest_asyncio
 
 from cli.local_broker import LOCAL_SETTINGS
-from consumers.app import Membership, consume_events
+from consumers.app import consume_events
 from consumers.dead_letters import DeadLetters
+from consumers.membership import Membership
+from consumers.poison_guard import PoisonGuard
 from consumers.rating_consumer import RatingConsumer
 from kindred.backend import Backend, Current
 from kindred.errors import UnavailableError
@@ -108,7 +110,7 @@ async def until(look: Callable[[], object], wanted: object, task: asyncio.Task[N
 async def consuming(settings: Settings, *, drain: bool = False) -> AsyncIterator[Consuming]:
     """Runs a consumer over a watched store, joined; leaving it stops it as a signal does."""
     producer = EventProducer(settings.broker())
-    membership, stop = Membership(), asyncio.Event()
+    membership, stop = Membership(10), asyncio.Event()
     async with watched_backend(settings) as (backend, store):
         current = Current(backend)
         task = asyncio.create_task(consume_events(settings, current, membership, stop, drain=drain))
@@ -122,9 +124,23 @@ async def consuming(settings: Settings, *, drain: bool = False) -> AsyncIterator
             await producer.close()
 
 
+def rating_consumer(member: EventConsumer, backend: Backend, letters: DeadLetters) -> RatingConsumer:
+    """The loop over a member of its own."""
+    return RatingConsumer(
+        member,
+        Current(backend),
+        backend,
+        dead_letters=letters,
+        notifier=None,
+        membership=Membership(10),
+        guard=PoisonGuard(1),
+    )
+
+
 def settings_of(films: Place, kafka: str, **changes: object) -> Settings:
     """Settings of a test of its own."""
-    return Settings(**{**films.options, "kafka": kafka, **LOCAL_SETTINGS, **fresh_names(), **changes})
+    options = {**films.options, "kafka": kafka, **LOCAL_SETTINGS, **fresh_names(), "poison_share": 1}
+    return Settings(**(options | changes))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -390,7 +406,7 @@ class TestCommit:
                 _CrashingProducer() if fails == "dead letters" else producer, settings.dead_letter_topic, 10
             )
             async with member:
-                loop = RatingConsumer(crashing, Current(backend), backend, letters, asyncio.Event())
+                loop = rating_consumer(crashing, backend, letters)
                 with pytest.raises(_CrashError):
                     await loop.run(asyncio.Event())
             [stored] = await store.users([point_id_of(user)])
@@ -429,7 +445,7 @@ class _Crashing:
     def __getattr__(self, name: str) -> object:
         return getattr(self._member, name)
 
-    async def commit(self, offsets: object) -> bool:
+    async def commit(self, records: object) -> bool:
         """Crashes."""
         raise _CrashError
 
@@ -455,7 +471,7 @@ class TestStop:
         await asyncio.to_thread(prepare_topics, settings.broker())
         await write_records(kafka, settings.topic, [line(user, "50", 4)])
         producer = EventProducer(settings.broker())
-        membership, stop = Membership(), asyncio.Event()
+        membership, stop = Membership(10), asyncio.Event()
         async with watched_backend(settings) as (backend, store):
             stop_soon = asyncio.get_running_loop().call_later(0.3, stop.set)
             await consume_events(settings, Current(backend), membership, stop, drain=True)
@@ -484,7 +500,7 @@ class TestStop:
         loop = asyncio.get_running_loop()
         async with watched_backend(settings) as (backend, store), member:
             letters = DeadLetters(producer, settings.dead_letter_topic, 10)
-            draining = RatingConsumer(member, Current(backend), backend, letters, asyncio.Event())
+            draining = rating_consumer(member, backend, letters)
             begun = loop.time()
             assert await draining.drain(20) == 0
             assert loop.time() - begun < 10
@@ -526,7 +542,7 @@ class TestOddTopics:
         """A consumer whose broker is not there tries again, and stops at once when it is told to."""
         settings = settings_of(own_films, "127.0.0.1:1", kafka_timeout=0.5)
         producer = EventProducer(settings.broker())
-        membership, stop = Membership(), asyncio.Event()
+        membership, stop = Membership(10), asyncio.Event()
         async with watched_backend(settings) as (backend, _):
             task = asyncio.create_task(consume_events(settings, Current(backend), membership, stop, drain=True))
             with pytest.raises(UnavailableError):

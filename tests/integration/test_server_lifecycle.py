@@ -75,6 +75,12 @@ class TestStart:
             "RecordRatings": rating.RecordRatingsRequest(
                 user_id="7", ratings=[rating.NewRating(item_id="50", value=4)]
             ),
+            "WatchRecommendations": recommendation.WatchRecommendationsRequest(
+                request=recommendation.RecommendRequest(user_id="7")
+            ),
+            "StreamRatings": rating.StreamRatingsRequest(
+                ratings=[rating.UserRating(user_id="7", rating=rating.NewRating(item_id="50", value=4))]
+            ),
             "RetractRatings": rating.RetractRatingsRequest(user_id="7", item_ids=["50"]),
             "ListRatings": rating.ListRatingsRequest(user_id="7"),
             "ForgetUser": rating.ForgetUserRequest(user_id="7"),

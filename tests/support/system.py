@@ -54,8 +54,9 @@ TOPICS: list[str] = []
 def fresh_names() -> dict[str, str]:
     """Settings of topics and a group that no other test uses."""
     name = uuid4().hex
-    TOPICS.extend((f"ratings-{name}", f"dead-{name}"))
-    return {"topic": f"ratings-{name}", "dead_letter_topic": f"dead-{name}", "group": f"group-{name}"}
+    topics = {"topic": f"ratings-{name}", "dead_letter_topic": f"dead-{name}", "applied_topic": f"applied-{name}"}
+    TOPICS.extend(topics.values())
+    return {**topics, "group": f"group-{name}"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,49 @@
+"""Answers a stream of requests in their order while the next ones are read, a few at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+_AHEAD = 8
+"""Requests under way at most. While there are so many none is read, and gRPC's flow control slows the caller down."""
+
+
+async def answer_in_order(
+    requests: AsyncIterator[RequestT], begin: Callable[[RequestT], Awaitable[Awaitable[ResponseT]]]
+) -> AsyncIterator[ResponseT]:
+    """Begins requests one after the other, and yields their responses in the same order as they end.
+
+    Args:
+        requests: The requests.
+        begin: Takes a request on, and gives what to wait for. What it raises ends the stream, after the responses to
+            the requests before.
+
+    Yields:
+        The responses.
+    """
+    under_way: asyncio.Queue[asyncio.Future[ResponseT] | None] = asyncio.Queue(_AHEAD)
+
+    async def receive() -> None:
+        try:
+            async for request in requests:
+                await under_way.put(asyncio.ensure_future(await begin(request)))
+            await under_way.put(None)
+        except Exception as error:  # noqa: BLE001  # raised where the caller is answered
+            failed = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            await under_way.put(failed)
+
+    receiving = asyncio.create_task(receive())
+    try:
+        while (response := await under_way.get()) is not None:
+            yield await response
+    finally:
+        receiving.cancel()
+        with suppress(asyncio.CancelledError):
+            await receiving
+        left = [under_way.get_nowait() for _ in range(under_way.qsize())]
+        await asyncio.gather(*(each for each in left if each is not None), return_exceptions=True)

@@ -150,7 +150,7 @@ class RatingConsumer:
             self._notifier.tell(event.user_id for event in events)
         await self._dead_letters.write(letters)
         if not await self._consumer.commit(records):
-            log.info("partitions went to another member before the commit; it reads their records again")
+            log.info("partitions go to other members: what is not committed by then, these read again")
         self._guard.passed(records, letters)
         self._count(records, applied.events, applied.replayed, letters)
         CONFLICTS.inc(applied.conflicts)
@@ -237,7 +237,8 @@ class RatingConsumer:
                 self._membership.fails(error)
             if stop.is_set():
                 return None
-            await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
+            pause = min(backoff, self._consumer.poll_interval / 4)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
             with suppress(UnavailableError):
                 await self._consumer.stay()
             backoff = min(backoff * 2, _MAX_BACKOFF)

@@ -36,15 +36,17 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # the library
 
     def __init__(self) -> None:
         self.unchecked: set[Any] = set()
+        self.uncommitted: dict[Any, OffsetAndMetadata] = {}
+        """What was applied and could not be committed yet, by partition."""
 
     def on_partitions_revoked(self, revoked: Any) -> None:
         """Forgets them: they are checked again if they come back."""
-        self.unchecked -= set(revoked)
+        self._forget(revoked)
         PARTITION_MOVES.labels("revoked").inc(len(revoked))
 
     def on_partitions_lost(self, lost: Any) -> None:
         """Forgets them: the group has given them to others without asking (KIP-429)."""
-        self.unchecked -= set(lost)
+        self._forget(lost)
         PARTITION_MOVES.labels("lost").inc(len(lost))
         log.warning("partitions were given to other members", partitions=sorted(each.partition for each in lost))
 
@@ -52,6 +54,11 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # the library
         """Notes them."""
         self.unchecked |= set(assigned)
         PARTITION_MOVES.labels("assigned").inc(len(assigned))
+
+    def _forget(self, partitions: Any) -> None:
+        self.unchecked -= set(partitions)
+        for partition in partitions:  # whoever has it now may have got further
+            self.uncommitted.pop(partition, None)
 
 
 class EventConsumer:
@@ -85,7 +92,8 @@ class EventConsumer:
         self._instance = instance
         self._fetch_wait = int(fetch_wait * 1000)
         self._session_timeout = int(session_timeout * 1000)
-        self._poll_interval = int(poll_interval * 1000)
+        self.poll_interval = poll_interval
+        """Seconds without a poll or a sign of life after which this member leaves the group."""
         self._max_records = max_records
         self._thread = ClientThread("kindred-consumer")
         self._consumer: Any = None
@@ -140,7 +148,8 @@ class EventConsumer:
             records: What was applied, in log order within each partition.
 
         Returns:
-            False if the group has given the partitions away meanwhile: their next owner reads the records again.
+            False if not all could be committed. If the group has given partitions away meanwhile, their next owner
+            reads the records again; if it is just giving partitions away, the next poll commits.
 
         Raises:
             UnavailableError: The broker is away.
@@ -189,7 +198,7 @@ class EventConsumer:
                 partition_assignment_strategy=[CooperativeStickyAssignor],
                 session_timeout_ms=self._session_timeout,
                 heartbeat_interval_ms=self._session_timeout // 3,
-                max_poll_interval_ms=self._poll_interval,
+                max_poll_interval_ms=int(self.poll_interval * 1000),
                 max_poll_records=self._max_records,
                 fetch_max_wait_ms=self._fetch_wait,
                 metadata_max_age_ms=METADATA_AGE_MS,
@@ -205,6 +214,7 @@ class EventConsumer:
     def _poll(self, timeout: float) -> list[Record]:
         try:
             self._consumer.resume(*self._consumer.paused())
+            self._commit_what_is_left()
             self._check_starts()
             self._join_again_if_stuck()
             polled = self._consumer.poll(int(timeout * 1000))
@@ -252,6 +262,7 @@ class EventConsumer:
 
     def _follow(self, applied_to: AppliedTo) -> None:
         self._applied_to = applied_to
+        self._assigned.uncommitted.clear()  # that was applied to another collection
         self._assigned.unchecked |= self._consumer.assignment()
 
     def _check_starts(self) -> None:
@@ -265,22 +276,30 @@ class EventConsumer:
 
     def _commit(self, records: Sequence[Record]) -> bool:
         tag = tag_of(self.topic_id, self._applied_to)
-        last: dict[Any, Record] = {}
+        places: dict[Any, OffsetAndMetadata] = {}
         for record in records:
             partition = TopicPartition(record.topic, record.partition)
-            if partition not in last or record.offset > last[partition].offset:
-                last[partition] = record
-        positions = {
-            partition: OffsetAndMetadata(last[partition].offset + 1, tag, last[partition].leader_epoch)
-            for partition in last.keys() & self._consumer.assignment()
-        }
+            if partition not in places or record.offset >= places[partition].offset:
+                places[partition] = OffsetAndMetadata(record.offset + 1, tag, record.leader_epoch)
+        mine = places.keys() & self._consumer.assignment()
+        self._assigned.uncommitted.update((partition, places[partition]) for partition in mine)
+        return self._commit_what_is_left() and len(mine) == len(places)
+
+    def _commit_what_is_left(self) -> bool:
+        """Commits what was applied in partitions that were this member's ever since: also what a rebalance held up."""
+        places = dict(self._assigned.uncommitted)
+        if not places:
+            return True
         try:
-            self._consumer.commit(positions, timeout_ms=int(self._broker.timeout * 1000))
+            self._consumer.commit(places, timeout_ms=int(self._broker.timeout * 1000))
         except (CommitFailedError, RebalanceInProgressError):
             return False
         except KafkaError as error:
             raise unreachable(self._broker) from error
-        return len(positions) == len(last)
+        for partition, place in places.items():
+            if self._assigned.uncommitted.get(partition) is place:
+                self._assigned.uncommitted.pop(partition, None)
+        return True
 
     def _lag(self) -> dict[int, int]:
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, MessageSizeTooLargeError
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from kindred.errors import UnavailableError
 from kindred.eventlog.broker import Broker, Message, RecordTooLargeError
@@ -15,6 +15,8 @@ from kindred.eventlog.client import METADATA_AGE_MS, ClientThread, prepare_topic
 from kindred.stores.port import LogPosition
 
 log = structlog.get_logger(__name__)
+
+_END_SECONDS = 1.0
 
 _MAX_REQUEST_BYTES = 16 * 2**20
 """The broker's own bound is lower, and it says so: a dead letter is larger than the record it is about."""
@@ -121,7 +123,7 @@ class EventProducer:
         if task is not None and current and task.result()[0] is producer:
             log.warning("connecting to the event log anew", error=str(error))
             self._connecting = None
-            self._closing = asyncio.create_task(self._thread.call(producer.close, 0))
+            self._closing = asyncio.create_task(self._thread.call(_end, producer))
 
     def _open(self) -> tuple[Any, str]:
         topic_id = prepare_topics(self._broker)
@@ -143,6 +145,16 @@ class EventProducer:
     @staticmethod
     def _send_all(producer: Any, topic: str, messages: Sequence[Message]) -> list[Any]:
         return [producer.send(topic, message.value, message.key, headers=list(message.headers)) for message in messages]
+
+
+def _end(producer: Any) -> None:
+    """Ends a producer that has failed, with what it has under way.
+
+    Its `close(0)` alone gives up while records are under way, and leaves its thread and connections behind.
+    """
+    producer._sender.force_close()  # noqa: SLF001  # nothing public does
+    with suppress(KafkaTimeoutError):
+        producer.close(_END_SECONDS)
 
 
 async def _wrap(future: Any) -> Any:

@@ -6,6 +6,7 @@ import sys
 import typer
 
 from cli.consume import consume
+from cli.dead_letters import dead_letters
 from cli.demo import demo
 from cli.forget import forget
 from cli.health import health
@@ -34,6 +35,7 @@ for panel, commands in (
 ):
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+app.add_typer(dead_letters, rich_help_panel=RUN)
 
 
 def main() -> None:

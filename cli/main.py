@@ -10,6 +10,7 @@ from cli.dead_letters import dead_letters
 from cli.demo import demo
 from cli.forget import forget
 from cli.health import health
+from cli.lag import lag
 from cli.load import load
 from cli.rate import rate
 from cli.ratings import ratings
@@ -30,7 +31,7 @@ app = typer.Typer(
 )
 RUN, USE = "Run it", "Use it"
 for panel, commands in (
-    (RUN, (demo, load, up, serve, consume, reindex, health)),
+    (RUN, (demo, load, up, serve, consume, reindex, health, lag)),
     (USE, (recommend, rate, ratings, search, forget)),
 ):
     for command in commands:

@@ -1,10 +1,13 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from consumers.dead_letters import KEPT_BYTES, dead_letter, shortened
 from consumers.letters import DeadLetter, letter_of
 from consumers.replay import RefusedError, replayed
 from kindred.eventlog.broker import UNREADABLE, Message, Record
-from kindred.events import EventError
+from kindred.events import UNKNOWN_ITEM, EventError
 from kindred.v1 import rating_event_pb2 as pb
 
 JSON = b'{"userId":"7","rated":{"itemId":"no such","value":5}}'
@@ -143,3 +146,12 @@ class TestReplay:
         read = letter(failed(timestamp=2**62))
         with pytest.raises(RefusedError, match="between the years 1 and 9999"):
             replayed(read, read.record, "dead")
+
+
+def test_every_reason_is_explained() -> None:
+    """Whatever reason a letter can have, its page says what to do."""
+    root = Path(__file__).resolve().parents[2]
+    reasons = set(re.findall(r'EventError\("(\w+)"', (root / "kindred/events.py").read_text())) | {UNKNOWN_ITEM}
+    assert len(reasons) >= 15
+    page = (root / "docs/dead-letters.md").read_text()
+    assert {reason for reason in reasons if f"`{reason}`" not in page} == set()

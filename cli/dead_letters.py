@@ -71,7 +71,8 @@ def list_letters(
         print_outlines(shown, settings.topic)
     by_reason = ", ".join(f"{count:,} {name or 'not from Kindred'}" for name, count in counts.most_common())
     total = sum(counts.values())
-    say(f"{total:,} dead letters: {by_reason}" if total else "no dead letters", quietly=True)
+    noun = "dead letter" if total == 1 else "dead letters"
+    say(f"{total:,} {noun}: {by_reason}" if total else "no dead letters", quietly=True)
     if total > len(shown):
         say(f"these are the newest {len(shown):,}; --limit shows more", quietly=True)
 

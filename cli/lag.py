@@ -58,9 +58,10 @@ def lag(
         print_table(_COLUMNS, [_row(each, now) for each in partitions])
         if all(each.committed is None for each in partitions):
             say(f"the group {settings.group} has committed nothing yet, if there is such a group")
-        say(f"{total:,} events of {settings.topic} wait for the group {settings.group}")
+        waiting = "1 event waits" if total == 1 else f"{total:,} events wait"
+        say(f"{waiting} in {settings.topic} for the group {settings.group}")
     if fail_above is not None and total > fail_above:
-        raise failed(f"{total:,} events wait, more than {fail_above:,}")
+        raise failed(f"the lag is {total:,}, more than {fail_above:,}")
 
 
 def _as_json(each: "PartitionLag", now: int) -> dict[str, Any]:

@@ -94,7 +94,7 @@ async def test_lag_as_a_table(settings: Settings) -> None:
     heading, first, *_, total = done.out.splitlines()
     assert heading.split() == ["partition", "committed", "end", "lag", "oldest", "waits", "member", "host"]
     assert first.split()[:4] == ["0", "1", "4", "3"]
-    assert total == f"3 events of {settings.topic} wait for the group {settings.group}"
+    assert total == f"3 events wait in {settings.topic} for the group {settings.group}"
 
 
 async def test_a_group_that_nobody_knows(settings: Settings) -> None:
@@ -103,7 +103,7 @@ async def test_a_group_that_nobody_knows(settings: Settings) -> None:
     done = await run_kindred(settings, "lag", "--group", f"un-{settings.group}")
     assert done.code == 0
     assert f"the group un-{settings.group} has committed nothing yet" in done.out
-    assert done.out.endswith(f"9 events of {settings.topic} wait for the group un-{settings.group}\n")
+    assert done.out.endswith(f"9 events wait in {settings.topic} for the group un-{settings.group}\n")
     assert f"un-{settings.group}" not in await groups(settings.kafka)
     assert await committed(settings.kafka, f"un-{settings.group}", settings.topic) == {}
 
@@ -114,7 +114,7 @@ async def test_scripts_fail_above_a_bound(settings: Settings, bound: int, code: 
     await fill(settings, {1: (9,)})
     done = await run_kindred(settings, "lag", "--json", "--fail-above", bound)
     assert (done.code, json.loads(done.out)["total"]) == (code, 9)
-    assert done.err == (f"kindred: 9 events wait, more than {bound}\n" if code else "")
+    assert done.err == (f"kindred: the lag is 9, more than {bound}\n" if code else "")
 
 
 async def test_an_offset_behind_the_end_is_no_lag(settings: Settings) -> None:

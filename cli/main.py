@@ -6,9 +6,11 @@ import sys
 import typer
 
 from cli.consume import consume
+from cli.dead_letters import dead_letters
 from cli.demo import demo
 from cli.forget import forget
 from cli.health import health
+from cli.lag import lag
 from cli.load import load
 from cli.rate import rate
 from cli.ratings import ratings
@@ -29,11 +31,12 @@ app = typer.Typer(
 )
 RUN, USE = "Run it", "Use it"
 for panel, commands in (
-    (RUN, (demo, load, up, serve, consume, reindex, health)),
+    (RUN, (demo, load, up, serve, consume, reindex, health, lag)),
     (USE, (recommend, rate, ratings, search, forget)),
 ):
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+app.add_typer(dead_letters, rich_help_panel=RUN)
 
 
 def main() -> None:

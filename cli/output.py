@@ -5,7 +5,7 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import typer
@@ -74,6 +74,19 @@ def year_of(item: "Item") -> str:
 def time_of(timestamp: "Timestamp") -> str:
     """A time in UTC, to the second."""
     return timestamp.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def rfc3339(milliseconds: int) -> str | None:
+    """A time in UTC, for JSON; None if it is in no year that a date can have.
+
+    Args:
+        milliseconds: Since 1970.
+    """
+    try:
+        at = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def print_json(message: "Message") -> None:

@@ -8,7 +8,10 @@ from kindred.eventlog.broker import Message, Record, RecordTooLargeError
 from kindred.eventlog.producer import EventProducer
 from kindred.events import EventError
 
-_KEPT_BYTES = 64 * 1024
+KEPT_BYTES = 64 * 1024
+"""What a shortened letter keeps of the key and of the value, at most."""
+ERROR_CHARS = 2_000
+"""An error may quote an event, which may be large."""
 
 
 def dead_letter(record: Record, error: EventError) -> Message:
@@ -20,7 +23,7 @@ def dead_letter(record: Record, error: EventError) -> Message:
     """
     why = {
         "kindred-reason": error.reason,
-        "kindred-error": str(error),
+        "kindred-error": str(error)[:ERROR_CHARS],
         "kindred-topic": record.topic,
         "kindred-partition": str(record.partition),
         "kindred-offset": str(record.offset),
@@ -39,9 +42,18 @@ def shortened(letter: Message) -> Message:
         letter: A letter that is too large.
     """
     value, key = letter.value or b"", letter.key or b""
-    reasons = [header for header in letter.headers if header[0].startswith("kindred-")]
+    reasons = letter.headers[own_headers(letter.headers) :]
     size = ("kindred-value-bytes", str(len(value)).encode())
-    return replace(letter, key=key[:_KEPT_BYTES], value=value[:_KEPT_BYTES], headers=[*reasons, size])
+    return replace(letter, key=key[:KEPT_BYTES], value=value[:KEPT_BYTES], headers=[*reasons, size])
+
+
+def own_headers(headers: Sequence[tuple[str, bytes | None]]) -> int:
+    """Where in a letter's headers ours begin, behind the original ones, which may have the same names.
+
+    Args:
+        headers: All headers of a letter; if none of them is ours, the place behind them all.
+    """
+    return max((place for place, (name, _) in enumerate(headers) if name == "kindred-reason"), default=len(headers))
 
 
 class DeadLetters:

@@ -145,7 +145,7 @@ class EventDecoder:
         Raises:
             EventError: It can never be applied.
         """
-        event = _parse(record)
+        event = parse_event(record)
         user_id = _user_of(record, event)
         at = self._time(record, event)
         match event.WhichOneof("kind"):
@@ -199,7 +199,15 @@ class EventDecoder:
                 raise EventError("no_opinion", "the event has neither a value nor a reaction that is known")
 
 
-def _parse(record: Record) -> RatingEvent:
+def parse_event(record: Record) -> RatingEvent:
+    """The event in a record, whatever it says.
+
+    Args:
+        record: As read from the topic.
+
+    Raises:
+        EventError: There is none.
+    """
     value = record.value
     if (why := record.header(UNREADABLE)) is not None:
         raise EventError("unreadable", f"the record cannot be read: {why.decode(errors='replace')}")

@@ -19,7 +19,7 @@ from kafka.errors import (
 )
 from kafka.net.compat import KafkaNetClient
 
-from kindred.errors import UnavailableError
+from kindred.errors import PreconditionError, UnavailableError
 from kindred.eventlog.broker import UNREADABLE, AppliedTo, Broker, Record
 
 log = structlog.get_logger(__name__)
@@ -64,29 +64,74 @@ def prepare_topics(broker: Broker) -> str:
         UnavailableError: The broker cannot be reached or refuses.
     """
     timeout = int(broker.timeout * 1000)
+    with admin_of(broker) as admin:
+        present = set(admin.list_topics())
+        for topic in (broker.topic, broker.dead_letter_topic):
+            if topic not in present:
+                _create(admin, NewTopic(topic, broker.partitions, broker.replication), timeout)
+        if broker.applied_topic and broker.applied_topic not in present:
+            short_lived = NewTopic(broker.applied_topic, 1, broker.replication, topic_configs=_SHORT_LIVED)
+            _create(admin, short_lived, timeout)
+        return _topic_id(admin, broker)
+
+
+def require_topic(broker: Broker, topic: str) -> None:
+    """Sees that a topic is there, and makes none. Blocks.
+
+    Args:
+        broker: Where.
+        topic: Its name.
+
+    Raises:
+        PreconditionError: There is no such topic.
+        UnavailableError: The broker cannot be reached or refuses.
+    """
+    with admin_of(broker) as admin:
+        if topic in admin.list_topics():
+            return
+    raise PreconditionError(
+        "NO_TOPIC",
+        topic,
+        f"Kafka at {broker.bootstrap} has no topic {topic}, or does not show it to us: check KINDRED_KAFKA, "
+        "KINDRED_TOPIC and KINDRED_DEAD_LETTER_TOPIC; a consumer or server that starts makes both topics",
+    )
+
+
+@contextmanager
+def admin_of(broker: Broker) -> Iterator[Any]:
+    """An admin client of kafka-python's. Blocks.
+
+    Args:
+        broker: Where.
+
+    Raises:
+        UnavailableError: The broker cannot be reached or refuses, also what is asked with it.
+    """
     _check_reachable(broker)
     try:
         with _admin(broker) as admin:
-            present = set(admin.list_topics())
-            for topic in (broker.topic, broker.dead_letter_topic):
-                if topic not in present:
-                    _create(admin, NewTopic(topic, broker.partitions, broker.replication), timeout)
-            if broker.applied_topic and broker.applied_topic not in present:
-                short_lived = NewTopic(broker.applied_topic, 1, broker.replication, topic_configs=_SHORT_LIVED)
-                _create(admin, short_lived, timeout)
-            return _topic_id(admin, broker)
+            yield admin
     except KafkaError as error:
-        if not isinstance(error, (KafkaConnectionError, KafkaTimeoutError)):
-            message = f"Kafka at {broker.bootstrap} refuses: {type(error).__name__}"
-            raise UnavailableError("log", message) from error
-        if broker.security.protocol == "PLAINTEXT":
-            raise unreachable(broker) from error
-        # kafka-python does not tell: what the broker says before it closes the connection is often lost.
-        message = (
-            f"Kafka at {broker.bootstrap} listens and does not let us in with {broker.security.protocol}: check "
-            "KINDRED_KAFKA_SECURITY, _SASL_MECHANISM, _USERNAME, _PASSWORD and _CA"
-        )
-        raise UnavailableError("log", message) from error
+        raise refusal(broker, error) from error
+
+
+def refusal(broker: Broker, error: Exception) -> UnavailableError:
+    """The error for a broker that was reached and did not do what it was asked.
+
+    Args:
+        broker: Where.
+        error: What kafka-python says.
+    """
+    if not isinstance(error, (KafkaConnectionError, KafkaTimeoutError)):
+        return UnavailableError("log", f"Kafka at {broker.bootstrap} refuses: {type(error).__name__}")
+    if broker.security.protocol == "PLAINTEXT":
+        return unreachable(broker)
+    # kafka-python does not tell: what the broker says before it closes the connection is often lost.
+    message = (
+        f"Kafka at {broker.bootstrap} listens and does not let us in with {broker.security.protocol}: check "
+        "KINDRED_KAFKA_SECURITY, _SASL_MECHANISM, _USERNAME, _PASSWORD and _CA"
+    )
+    return UnavailableError("log", message)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import structlog
 from kindred.errors import UnavailableError
 from kindred.ratings import EMPTY_PROFILE, Forgotten, ProfileEvent, UserProfile, merge
 from kindred.stores.port import LogPosition, Removal, Store, StoredUser, UserWrite, point_id_of
-from kindred.weighting import stored_vector
+from kindred.weighting import stored_vectors
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +106,7 @@ class ProfileUpdater:
     async def _merge(self, pending: dict[str, list[UserEvent]]) -> dict[str, tuple[UserWrite, int]]:
         """By user the write that applies their events, and how many these are; without those who have them all."""
         stored = await self._store.users([point_id_of(user_id) for user_id in pending])
-        merged = {}
+        written: dict[str, tuple[StoredUser, int]] = {}
         for (user_id, events), user in zip(pending.items(), stored, strict=True):
             source = user.source if user else None
             new = [event for event in events if source is None or not source.includes(event.position)]
@@ -116,9 +116,12 @@ class ProfileUpdater:
             profile, removal = _apply(old, [event.event for event in new])
             revision = (user.revision if user else 0) + 1
             removal = removal or (user.removal if user else None)
-            written = StoredUser(user_id, profile, revision, new[-1].position, removal)
-            merged[user_id] = (UserWrite(written, stored_vector(self._store.metadata.weighting, profile)), len(new))
-        return merged
+            written[user_id] = (StoredUser(user_id, profile, revision, new[-1].position, removal), len(new))
+        vectors = stored_vectors(self._store.metadata.weighting, [user.profile for user, _ in written.values()])
+        return {
+            user_id: (UserWrite(user, vector), count)
+            for (user_id, (user, count)), vector in zip(written.items(), vectors, strict=True)
+        }
 
 
 def _apply(profile: UserProfile, events: Sequence[ProfileEvent]) -> tuple[UserProfile, Removal | None]:

@@ -5,7 +5,7 @@ The formulas are in docs/recipes.md.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -167,9 +167,29 @@ def stored_values(
     return (preferences / np.repeat(norms, lengths)).astype(np.float32)
 
 
+def stored_vectors(weighting: Weighting, profiles: Sequence[UserProfile]) -> list[SparseVector]:
+    """The vectors to find users by, all at once; without dimensions for a user who has no ratings.
+
+    Args:
+        weighting: The collection's weighting.
+        profiles: The users' profiles.
+    """
+    if not profiles:
+        return []
+    values = np.concatenate([profile.values for profile in profiles])
+    items = np.concatenate([profile.items for profile in profiles])
+    current = ~np.isnan(values)
+    lengths = [profile.items.size for profile in profiles]
+    owners = np.repeat(np.arange(len(profiles)), lengths)[current]
+    counts = np.bincount(owners, minlength=len(profiles))
+    ends = np.cumsum(counts)
+    items, values = items[current], stored_values(weighting, values[current], (ends - counts)[counts > 0])
+    return [
+        SparseVector(items[end - count : end], values[end - count : end])
+        for end, count in zip(ends.tolist(), counts.tolist(), strict=True)
+    ]
+
+
 def stored_vector(weighting: Weighting, profile: UserProfile) -> SparseVector:
     """The vector to find a user by; without dimensions if the user has no ratings."""
-    current = profile.current
-    values = profile.values[current]
-    starts = np.zeros(min(values.size, 1), np.int64)
-    return SparseVector(profile.items[current], stored_values(weighting, values, starts))
+    return stored_vectors(weighting, [profile])[0]

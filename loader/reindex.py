@@ -35,7 +35,7 @@ from kindred.stores.port import (
     UserWrite,
 )
 from kindred.updater import ProfileUpdater, UserEvent
-from kindred.weighting import LikingWeighting, Weighting, ZScoreWeighting, stored_vector
+from kindred.weighting import LikingWeighting, Weighting, ZScoreWeighting, stored_vectors
 from loader.errors import DataError
 from loader.moments import Moments
 from loader.options import WeightingName
@@ -200,7 +200,8 @@ class _Copying:
         indexes = np.array([entry.index for entry in items], np.uint32)
         rated, liked = np.zeros(indexes.size, np.int64), np.zeros(indexes.size, np.int64)
         async for page in self.store.scan_users(_PAGE):
-            builder.add_users([UserWrite(user, stored_vector(self.weighting, user.profile)) for user in page])
+            vectors = stored_vectors(self.weighting, [user.profile for user in page])
+            builder.add_users([UserWrite(user, vector) for user, vector in zip(page, vectors, strict=True)])
             self.users += len(page)
             self.ratings += sum(user.profile.rating_count for user in page)
             page_rated, page_liked = count_ratings([user.profile for user in page], indexes, self.store.metadata.scale)

@@ -13,6 +13,7 @@ from kindred.weighting import (
     make_weighting,
     stored_values,
     stored_vector,
+    stored_vectors,
 )
 
 STARS = RatingScale(0.5, 5.0)
@@ -193,3 +194,23 @@ class TestStoredVector:
         vector = stored_vector(weighting, merge(EMPTY_PROFILE, events))
         assert (vector.indices.shape, vector.values.shape) == ((0,), (0,))
         assert (vector.indices.dtype, vector.values.dtype) == (np.uint32, np.float32)
+
+    @pytest.mark.parametrize("weighting", WEIGHTINGS, ids=["default", "ten", "zscore"])
+    def test_many_at_once_are_like_one_at_a_time(self, weighting: Weighting) -> None:
+        """Users with and without ratings and with retractions get, bit for bit, the vectors that each gets alone."""
+        profiles = [
+            EMPTY_PROFILE,
+            merge(EMPTY_PROFILE, [Rated(3, 4.5, 1)]),
+            merge(EMPTY_PROFILE, [Retracted(7, 1)]),
+            merge(EMPTY_PROFILE, [Rated(9, 5.0, 1), Rated(2, 1.0, 2), Retracted(5, 3), Rated(2**32 - 1, 3.0, 4)]),
+            EMPTY_PROFILE,
+            merge(EMPTY_PROFILE, [Rated(item, 1 + item % 5, 1) for item in range(150)]),
+            EMPTY_PROFILE,
+        ]
+        together = stored_vectors(weighting, profiles)
+        alone = [stored_vector(weighting, profile) for profile in profiles]
+        assert [(each.indices.tobytes(), each.values.tobytes()) for each in together] == [
+            (each.indices.tobytes(), each.values.tobytes()) for each in alone
+        ]
+        assert [each.indices.size for each in together] == [0, 1, 0, 3, 0, 150, 0]
+        assert stored_vectors(weighting, []) == []

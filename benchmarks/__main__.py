@@ -11,21 +11,24 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.events import measure_events
 from benchmarks.freshness import measure_freshness
 from benchmarks.load import measure_load
 from benchmarks.qdrant import measure_qdrant
 from benchmarks.recommend import measure_recommend
 from benchmarks.report import Figure, table
+from benchmarks.streams import measure_streams
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
 def main() -> int:
     """Measures, prints, writes. Returns 1 if a target was missed."""
+    measures = (measure_load, measure_recommend, measure_qdrant, measure_freshness, measure_events, measure_streams)
     with tempfile.TemporaryDirectory(prefix="kindred-bench-") as folder:
         workspace = Path(folder)
         figures: list[Figure] = []
-        for measure in (measure_load, measure_recommend, measure_qdrant, measure_freshness):
+        for measure in measures:
             print(f"{measure.__module__} …", file=sys.stderr, flush=True)
             figures += measure(workspace)
     text = table(figures)

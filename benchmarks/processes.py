@@ -26,17 +26,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(address: str, *options: object) -> Iterator[None]:
-    """Runs `kindred serve` with options that name a store."""
-    with _kindred("serve", address, options):
-        yield
+def serving(address: str, *options: object) -> Iterator[int]:
+    """Runs `kindred serve` with options that name a store; its process id."""
+    with _kindred("serve", address, options) as pid:
+        yield pid
 
 
 @contextmanager
-def up(data_dir: Path, address: str, broker_port: int) -> Iterator[None]:
-    """Runs `kindred up` over a data directory."""
-    with _kindred("up", address, ["--data-dir", data_dir, "--broker-port", broker_port]):
-        yield
+def up(data_dir: Path, address: str, broker_port: int) -> Iterator[int]:
+    """Runs `kindred up` over a data directory; its process id."""
+    with _kindred("up", address, ["--data-dir", data_dir, "--broker-port", broker_port]) as pid:
+        yield pid
 
 
 @contextmanager
@@ -54,14 +54,14 @@ def qdrant(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def _kindred(command: str, address: str, options: Sequence[object]) -> Iterator[None]:
+def _kindred(command: str, address: str, options: Sequence[object]) -> Iterator[int]:
     kindred = Path(sys.executable).parent / "kindred"
     port = address.rpartition(":")[2]
     arguments = [kindred, command, "--port", port, *map(str, options)]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)  # noqa: S603  # our own command
     try:
         _wait_until_serving(process, address)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(30)

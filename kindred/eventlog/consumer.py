@@ -213,7 +213,6 @@ class EventConsumer:
 
     def _poll(self, timeout: float) -> list[Record]:
         try:
-            self._consumer.resume(*self._consumer.paused())
             self._commit_what_is_left()
             self._check_starts()
             self._join_again_if_stuck()
@@ -237,11 +236,11 @@ class EventConsumer:
 
     def _stay(self) -> None:
         try:
-            self._consumer.pause(*self._consumer.assignment())
             self._join_again_if_stuck()
-            for partition, records in self._consumer.poll(_STAY_MS).items():
-                # It came with this very poll, so it was not paused: it is read later.
-                self._consumer.seek(partition, records[0].offset)
+            # Not with pause and resume: in kafka-python 3.0.12 a partition may not be fetched again afterwards.
+            for partition, records in self._consumer.poll(_STAY_MS, max_records=1).items():
+                if partition in self._consumer.assignment():
+                    self._consumer.seek(partition, records[0].offset)  # it is read later
         except KafkaError as error:
             raise unreachable(self._broker) from error
         finally:

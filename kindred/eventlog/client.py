@@ -19,7 +19,7 @@ from kafka.errors import (
 )
 from kafka.net.compat import KafkaNetClient
 
-from kindred.errors import UnavailableError
+from kindred.errors import PreconditionError, UnavailableError
 from kindred.eventlog.broker import UNREADABLE, AppliedTo, Broker, Record
 
 log = structlog.get_logger(__name__)
@@ -67,17 +67,38 @@ def prepare_topics(broker: Broker) -> str:
                     _create(admin, NewTopic(topic, broker.partitions, broker.replication), timeout)
             return _topic_id(admin, broker)
     except KafkaError as error:
-        if not isinstance(error, (KafkaConnectionError, KafkaTimeoutError)):
-            message = f"Kafka at {broker.bootstrap} refuses: {type(error).__name__}"
-            raise UnavailableError("log", message) from error
-        if broker.security.protocol == "PLAINTEXT":
-            raise unreachable(broker) from error
-        # kafka-python does not tell: what the broker says before it closes the connection is often lost.
-        message = (
-            f"Kafka at {broker.bootstrap} listens and does not let us in with {broker.security.protocol}: check "
-            "KINDRED_KAFKA_SECURITY, _SASL_MECHANISM, _USERNAME, _PASSWORD and _CA"
-        )
-        raise UnavailableError("log", message) from error
+        raise _refusal(broker, error) from error
+
+
+def _refusal(broker: Broker, error: KafkaError) -> UnavailableError:
+    if not isinstance(error, (KafkaConnectionError, KafkaTimeoutError)):
+        return UnavailableError("log", f"Kafka at {broker.bootstrap} refuses: {type(error).__name__}")
+    if broker.security.protocol == "PLAINTEXT":
+        return unreachable(broker)
+    # kafka-python does not tell: what the broker says before it closes the connection is often lost.
+    message = (
+        f"Kafka at {broker.bootstrap} listens and does not let us in with {broker.security.protocol}: check "
+        "KINDRED_KAFKA_SECURITY, _SASL_MECHANISM, _USERNAME, _PASSWORD and _CA"
+    )
+    return UnavailableError("log", message)
+
+
+def find_topic(broker: Broker) -> str:
+    """The id of the topic of rating events, which has to be there. Blocks.
+
+    Raises:
+        PreconditionError: There is no such topic.
+        UnavailableError: The broker cannot be reached.
+    """
+    _check_reachable(broker)
+    try:
+        with _admin(broker) as admin:
+            if broker.topic in admin.list_topics():
+                return _topic_id(admin, broker)
+    except KafkaError as error:
+        raise _refusal(broker, error) from error
+    message = f"Kafka at {broker.bootstrap} has no topic {broker.topic}; name the one of the events: KINDRED_TOPIC"
+    raise PreconditionError("TOPIC", broker.topic, message)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from cli.rate import rate
 from cli.ratings import ratings
 from cli.recommend import recommend
 from cli.reindex import reindex
+from cli.replay import replay
 from cli.search import search
 from cli.serve import serve
 from cli.up import up
@@ -29,7 +30,7 @@ app = typer.Typer(
 )
 RUN, USE = "Run it", "Use it"
 for panel, commands in (
-    (RUN, (demo, load, up, serve, consume, reindex, health)),
+    (RUN, (demo, load, up, serve, consume, reindex, replay, health)),
     (USE, (recommend, rate, ratings, search, forget)),
 ):
     for command in commands:

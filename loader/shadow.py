@@ -46,7 +46,9 @@ NEAR = 100
 _ITEMS = 2_000
 _SETTLE_PAUSE = 1.0
 _QUIET_READS = 25
-"""Reads that find nothing although there is something behind: offsets without records, as transactions leave them."""
+"""Reads that find nothing although there is something behind, before what consumers read again is left to them."""
+_PATIENCE = 150
+"""As many before it fails, where everything is wanted."""
 
 
 class Tally:
@@ -244,15 +246,19 @@ class LogApplier:
             near: How many records behind the end is near enough.
 
         Raises:
-            UnavailableError: The store or the broker is away.
+            UnavailableError: The store or the broker is away, or the broker keeps back what is to be read to the end.
         """
         behind, quiet = await self._reader.behind(), 0
         self._shadow.progress.stage(stage, behind)
         while behind > near or not self.read:
             records = await self._reader.read(0.2)
             quiet = 0 if records else quiet + 1
-            if quiet and (behind <= near or quiet > _QUIET_READS):
+            if quiet and behind <= near:
                 break
+            if near and quiet > _QUIET_READS:
+                break
+            if quiet > _PATIENCE:
+                raise UnavailableError("log", f"the broker does not give the last {behind:,} records; try again")
             await self._apply(records)
             self._shadow.progress.advance(len(records))
             behind = await self._reader.behind()

@@ -54,7 +54,9 @@ class LogReader:
         self._thread = ClientThread("kindred-reader")
         self._consumer: Any = None
         self._timeout = int(broker.timeout * 1000)
+        self._partitions: list[Any] = []
         self._ends: dict[int, int] = {}
+        self._ended: set[Any] = set()
         self.topic_id = ""
 
     async def __aenter__(self) -> Self:
@@ -160,7 +162,7 @@ class LogReader:
                 fetch_max_wait_ms=20,
             )
             numbers = self._consumer.partitions_for_topic(self._broker.topic) or ()
-            partitions = [TopicPartition(self._broker.topic, each) for each in sorted(numbers)]
+            self._partitions = partitions = [TopicPartition(self._broker.topic, each) for each in sorted(numbers)]
             self._consumer.assign(partitions)
             beginnings = self._consumer.beginning_offsets(partitions, timeout_ms=self._timeout)
             for partition in partitions:
@@ -175,15 +177,18 @@ class LogReader:
 
     def _positions(self) -> tuple[LogPosition, ...]:
         try:
-            places: dict[int, int] = {
-                each.partition: self._consumer.position(each) for each in self._consumer.assignment()
-            }
+            return tuple(LogPosition(self.topic_id, each.partition, self._place(each)) for each in self._partitions)
         except KafkaError as error:
             raise unreachable(self._broker) from error
-        return tuple(LogPosition(self.topic_id, number, offset) for number, offset in sorted(places.items()))
+
+    def _place(self, partition: Any) -> int:
+        if partition in self._ended:
+            return self._ends[partition.partition]
+        offset: int = self._consumer.position(partition)
+        return offset
 
     def _bounds(self) -> dict[int, Bounds]:
-        partitions = sorted(self._consumer.assignment())
+        partitions = self._partitions
         try:
             begins = self._consumer.beginning_offsets(partitions, timeout_ms=self._timeout)
             ends = self._consumer.end_offsets(partitions, timeout_ms=self._timeout)
@@ -204,7 +209,7 @@ class LogReader:
         }
 
     def _offsets_at(self, moment: int) -> dict[int, int | None]:
-        times = dict.fromkeys(self._consumer.assignment(), moment)
+        times = dict.fromkeys(self._partitions, moment)
         try:
             found = self._consumer.offsets_for_times(times, timeout_ms=self._timeout)
         except KafkaError as error:
@@ -213,26 +218,23 @@ class LogReader:
         return {each.partition: at.offset if at and at.timestamp >= 0 else None for each, at in found.items()}
 
     def _times_at(self, offsets: Mapping[int, int]) -> dict[int, int]:
-        assigned = self._consumer.assignment()
         times: dict[int, int] = {}
         try:
-            places = {each: self._consumer.position(each) for each in assigned}
-            for each in assigned:
-                if each.partition in offsets:
-                    self._consumer.seek(each, offsets[each.partition])
-                else:
-                    self._consumer.pause(each)
+            places = {each: self._consumer.position(each) for each in self._partitions}
+            ends = self._consumer.end_offsets(self._partitions, timeout_ms=self._timeout)
+            for each, end in ends.items():
+                self._consumer.seek(each, offsets.get(each.partition, end))
             deadline = time.monotonic() + _LOOK_SECONDS
-            while len(times) < len(offsets) and time.monotonic() < deadline:
+            while not offsets.keys() <= times.keys() and time.monotonic() < deadline:
                 for partition, records in self._look().items():
-                    times[partition.partition] = records[0].timestamp
-                    self._consumer.pause(partition)
-            self._consumer.resume(*assigned)
+                    times.setdefault(partition.partition, records[0].timestamp)
+                    # Not paused: kafka-python 3.0.12 keeps what it has fetched, and never fetches again.
+                    self._consumer.seek(partition, ends[partition])
             for each, place in places.items():
                 self._consumer.seek(each, place)
         except KafkaError as error:
             raise unreachable(self._broker) from error
-        return times
+        return {partition: times[partition] for partition in offsets if partition in times}
 
     def _look(self) -> Any:
         """What a short poll brings."""
@@ -244,33 +246,38 @@ class LogReader:
 
     def _begin(self, starts: Mapping[int, int], ends: Mapping[int, int]) -> None:
         self._ends = dict(ends)
-        for partition in self._consumer.assignment():
+        for partition in self._partitions:
             self._consumer.seek(partition, starts[partition.partition])
         self._stop_at_ends()
 
     def _go_on(self) -> None:
-        self._ends = {}
-        self._consumer.resume(*self._consumer.assignment())
+        self._consumer.assign(self._partitions)
+        for partition in self._ended:
+            self._consumer.seek(partition, self._ends[partition.partition])
+        self._ends, self._ended = {}, set()
 
     def _stop_at_ends(self) -> None:
         """Reads no further where the end is reached, and stands at the end where it has read beyond it."""
-        for partition in self._consumer.assignment():
-            end = self._ends.get(partition.partition)
-            if end is not None and self._consumer.position(partition) >= end:
-                self._consumer.seek(partition, end)
-                self._consumer.pause(partition)
+        ended = {
+            each
+            for each in self._partitions
+            if each in self._ended or self._consumer.position(each) >= self._ends[each.partition]
+        }
+        # Not paused: kafka-python 3.0.12 keeps what it has fetched, and may never fetch again after a resume.
+        if ended != self._ended and (left := [each for each in self._partitions if each not in ended]):
+            self._consumer.assign(left)
+        self._ended = ended
 
     def _behind(self) -> int:
         try:
-            ends = self._consumer.end_offsets(list(self._consumer.assignment()), timeout_ms=self._timeout)
-            return sum(
-                max(0, self._ends.get(partition.partition, end) - self._consumer.position(partition))
-                for partition, end in ends.items()
-            )
+            ends = self._consumer.end_offsets(self._partitions, timeout_ms=self._timeout)
+            return sum(max(0, self._ends.get(each.partition, end) - self._place(each)) for each, end in ends.items())
         except KafkaError as error:
             raise unreachable(self._broker) from error
 
     def _read(self, timeout: float) -> list[Record]:
+        if len(self._ended) == len(self._partitions):
+            return []
         try:
             polled = self._consumer.poll(int(timeout * 1000))
             records = [record_of(record) for records in polled.values() for record in records]

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
@@ -30,6 +30,7 @@ from kindred.v1 import rating_service_pb2 as rating
 from kindred.v1 import recommendation_service_pb2 as recommendation
 from kindred.weighting import stored_vector
 from loader.log_span import Moment, Offsets
+from loader.log_span import Place as LogPlace
 from loader.replay import Onto, ReplayOptions, ReplayReport, replay
 from tests.support.films import INDEX, ROMANCE, SPACE, USERS
 from tests.support.kafka_log import Raw, committed, read_records, write_records
@@ -296,6 +297,31 @@ class TestThePast:
             "cas": {"50": 4},
         }
 
+    @pytest.mark.parametrize("until", ["latest", Offsets({0: 2_000, 1: 1})], ids=["latest", "in the middle"])
+    async def test_a_long_log_is_read_whole(
+        self, own_films: Place, kafka: str, tmp_path: Path, until: LogPlace
+    ) -> None:
+        """Many more records than a read brings: every one up to the end is applied, in every partition, and no more."""
+        log = await log_for(own_films, kafka, batch_size=100)
+        for partition in (0, 1):
+            events = [rated(f"{partition}-{number}", "50", 4) for number in range(3_000)]
+            await log.write(*events, partition=partition)
+        past = elsewhere(own_films, tmp_path)
+        report = await replay(log.settings, ReplayOptions("earliest", until, onto="nothing", into=past.settings()))
+        ends = (3_000, 3_000) if until == "latest" else (2_000, 1)
+        assert all(None not in (each.first_at, each.last_at) for each in report.partitions)
+        assert (report.events, report.applied, report.users) == (sum(ends), sum(ends), sum(ends))
+        wanted = {f"{partition}-{number}" for partition in (0, 1) for number in range(ends[partition])}
+        assert (await users_of(past)).keys() == wanted
+
+    async def test_offsets_without_records(self, qdrant_films: Place, kafka: str) -> None:
+        """The marks that transactions leave in the log, at its end, too, are read over."""
+        log = await log_for(qdrant_films, kafka)
+        await asyncio.to_thread(_write_in_transactions, log.settings, [rated("ann", film, 5) for film in SPACE])
+        report = await replay(log.settings, ReplayOptions("earliest"))
+        assert sum(each.span.events for each in report.partitions) == 2 * len(SPACE)
+        assert (report.events, report.applied) == (len(SPACE), len(SPACE))
+
     async def test_into_the_current_one_is_a_mistake(self, own_films: Place, kafka: str) -> None:
         """--into the collection itself is refused: without it the replay takes its place."""
         log = await log_for(own_films, kafka)
@@ -481,6 +507,20 @@ class At:
 
 def _interrupt() -> None:
     raise KeyboardInterrupt
+
+
+def _write_in_transactions(settings: Settings, events: Sequence[dict[str, Any]]) -> None:
+    """Writes each event in a transaction of its own."""
+    try:
+        producer = KafkaProducer(bootstrap_servers=settings.kafka, transactional_id=settings.group, acks="all")
+        producer.init_transactions()
+    except KafkaError as error:
+        pytest.skip(f"this broker has no transactions: {type(error).__name__}")
+    for each in events:
+        producer.begin_transaction()
+        producer.send(settings.topic, json.dumps(each).encode(), each["userId"].encode(), partition=0)
+        producer.commit_transaction()
+    producer.close()
 
 
 class TestFailures:

@@ -192,7 +192,8 @@ def _tell(report: "ReplayReport", into: "Settings | None") -> None:
         say(f"Copied {copied}; applied {report.applied:,} of {report.events:,} events")
     if report.undecodable:
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in report.undecodable.items())
-        say(f"Could not apply {sum(report.undecodable.values()):,} records: {reasons}")
+        wrong = sum(report.undecodable.values())
+        say(f"Could not apply {wrong:,} record{'s' * (wrong != 1)}: {reasons}")
     if report.onto == "nothing" and report.other_users:
         say(
             f"{report.other_users:,} users of the current collection are not in it, or without what files said: no "

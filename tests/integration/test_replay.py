@@ -613,7 +613,7 @@ class TestCommand:
         assert code == 0
         assert "12 users, 85 ratings, 13 items in" in said
         assert "applied 1 of 2 events" in said
-        assert "Could not apply 1 records: unknown_item 1" in said
+        assert "Could not apply 1 record: unknown_item 1" in said
 
     async def test_it_tells_scripts(self, own_films: Place, kafka: str, tmp_path: Path) -> None:
         """--json has all of the report, with times as ISO 8601."""

@@ -1,142 +1,51 @@
-"""`kindred replay` over both stores and a real log: what it builds, what it leaves alone, and what it refuses."""
+"""`kindred replay` over both stores and a real log: what it builds, and what it leaves alone."""
 
 import asyncio
 import json
 import os
 import signal
-import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaProducer
 from kafka.errors import KafkaError
-from kafka.structs import TopicPartition
 
-from cli.local_broker import LOCAL_SETTINGS, local_broker
 from cli.runtime import running
-from kindred.errors import PreconditionError, StoreInUseError, StoreLoadedError, UnavailableError
-from kindred.eventlog.broker import Broker
-from kindred.eventlog.client import prepare_topics
+from kindred.errors import PreconditionError, StoreLoadedError
 from kindred.events import now_ms
-from kindred.ratings import EMPTY_PROFILE, AttributesSet, Forgotten, Rated, Retracted, UserProfile, merge
+from kindred.ratings import EMPTY_PROFILE, AttributesSet, Forgotten, Rated, Retracted, merge
 from kindred.settings import Settings
 from kindred.stores.port import LogPosition, StoredUser, UserWrite, point_id_of
 from kindred.v1 import rating_service_pb2 as rating
 from kindred.v1 import recommendation_service_pb2 as recommendation
 from kindred.weighting import stored_vector
-from loader.log_span import Moment, Offsets
+from loader.log_span import Offsets
 from loader.log_span import Place as LogPlace
 from loader.replay import Onto, ReplayOptions, ReplayReport, replay
 from tests.support.films import INDEX, ROMANCE, SPACE, USERS
-from tests.support.kafka_log import Raw, committed, read_records, write_records
-from tests.support.place import Place, data_dir
-from tests.support.processes import free_port, process
-from tests.support.system import BOUND, Client, connected, fresh_names
-from tests.support.tcp_proxy import wire_to
+from tests.support.kafka_log import Raw, read_records, write_records
+from tests.support.place import Place
+from tests.support.processes import process
+from tests.support.replaying import (
+    T0,
+    Log,
+    between,
+    built_at,
+    consume,
+    elsewhere,
+    event,
+    generation_of,
+    log_for,
+    rated,
+    ratings_in,
+    users_of,
+)
+from tests.support.system import BOUND, Client, connected
 
-pytestmark = [
-    pytest.mark.timeout(120),
-    pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning"),  # kafka-python, where none answers
-]
-
-T0 = 1_700_000_000_000
-"""When the events of these tests happened; long after what was loaded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """A topic with two partitions, and the settings that name it."""
-
-    settings: Settings
-    topic_id: str
-
-    async def write(self, *events: dict[str, Any], partition: int | None = None) -> list[tuple[int, int]]:
-        """Writes events in order, each with its own time; gives partition and offset of each."""
-        records = [Raw(each["userId"].encode(), json.dumps(each).encode(), partition=partition) for each in events]
-        return await write_records(self.settings.kafka, self.settings.topic, records)
-
-
-async def log_for(place: Place, kafka: str, **more: Any) -> Log:
-    """A fresh log for a place."""
-    options = LOCAL_SETTINGS | {"session_timeout": 3, "partitions": 2} | fresh_names() | more
-    settings = place.settings(kafka=kafka, port=0, recount_interval=86_400, **options)
-    return Log(settings, await asyncio.to_thread(prepare_topics, settings.broker()))
-
-
-def event(user: str, at: int = 0, **kind: Any) -> dict[str, Any]:
-    """An event some seconds after T0."""
-    seconds = T0 // 1000 + at
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-    return {"userId": user, "occurredAt": stamp, **kind}
-
-
-def rated(user: str, film: str, value: float, at: int = 0) -> dict[str, Any]:
-    """A rating."""
-    return event(user, at, rated={"itemId": film, "value": value})
-
-
-async def users_of(place: Place) -> dict[str, StoredUser]:
-    """Everybody in a collection, by id."""
-    store = await place.open()
-    try:
-        return {user.user_id: user async for page in store.scan_users(100) for user in page}
-    finally:
-        await store.close()
-
-
-async def generation_of(place: Place) -> str:
-    """The current generation."""
-    store = await place.open()
-    await store.close()
-    return store.generation
-
-
-async def built_at(place: Place) -> list[str]:
-    """What there is of collections, current, being built or left over."""
-    if "data_dir" in place.options:
-        return sorted(each.name for each in (place.options["data_dir"] / "generations").iterdir())
-    store = await place.open()
-    client = store._server.client()  # to see all
-    try:
-        names = [each.name for each in client.get_collections().collections]
-    finally:
-        client.close()
-        await store.close()
-    return sorted(name for name in names if name.startswith(f"{place.options['collection']}_"))
-
-
-def ratings_in(profile: UserProfile) -> dict[str, float]:
-    """By item id the value of what is rated now."""
-    ids = {index: film for film, index in INDEX.items()}
-    pairs = zip(profile.items[profile.current].tolist(), profile.values[profile.current].tolist(), strict=True)
-    return {ids[item]: value for item, value in pairs}
-
-
-def elsewhere(place: Place, tmp_path: Path) -> Place:
-    """Another place in the same kind of store."""
-    if "data_dir" in place.options:
-        return data_dir(tmp_path / "elsewhere")
-    return Place(place.options | {"collection": f"{place.options['collection']}-past"})
-
-
-async def consume(log: Log, records: int) -> None:
-    """Runs a consumer until it has committed so many records."""
-    async with running(log.settings, serve=False, consume=True), asyncio.timeout(BOUND):
-        while sum((await committed(log.settings.kafka, log.settings.group, log.settings.topic)).values()) < records:
-            pass
-
-
-async def between() -> Moment:
-    """A time after everything that was written, and before everything that will be."""
-    moment = Moment(now_ms() + 1)
-    while now_ms() <= moment.at:
-        pass
-    return moment
+pytestmark = pytest.mark.timeout(120)
 
 
 class TestOntoNothing:
@@ -407,188 +316,6 @@ class TestUnderLoad:
         assert await read_records(kafka, log.settings.dead_letter_topic) == []
 
 
-class TestRefusals:
-    async def test_a_topic_that_is_not_there(self, own_films: Place, kafka: str) -> None:
-        """A misspelt topic is an error, and is not made."""
-        settings = own_films.settings(kafka=kafka, **fresh_names())
-        with pytest.raises(PreconditionError, match=f"has no topic {settings.topic}.*KINDRED_TOPIC"):
-            await replay(settings, ReplayOptions("earliest"))
-        with KafkaAdminClient(bootstrap_servers=kafka) as admin:
-            assert settings.topic not in admin.list_topics()
-
-    async def test_a_broker_that_is_away(self, own_films: Place) -> None:
-        """Without Kafka nothing is begun."""
-        before = await built_at(own_films)
-        settings = own_films.settings(kafka=f"127.0.0.1:{free_port()}", kafka_timeout=1.0)
-        with pytest.raises(UnavailableError, match="no Kafka broker answers"):
-            await replay(settings, ReplayOptions("earliest"))
-        assert await built_at(own_films) == before
-
-    async def test_an_end_before_the_beginning(self, qdrant_films: Place, kafka: str) -> None:
-        """--from after --until is refused, for times and for offsets."""
-        log = await log_for(qdrant_films, kafka)
-        await log.write(*(rated("7", film, 5) for film in SPACE), partition=1)
-        for start, until in (
-            (Moment(T0 + 1), Moment(T0)),
-            (Offsets({0: 0, 1: 4}), Offsets({0: 0, 1: 3})),
-            ("latest", Moment(T0)),
-        ):
-            with pytest.raises(PreconditionError, match="is after --until"):
-                await replay(log.settings, ReplayOptions(start, until=until))
-        with pytest.raises(PreconditionError, match="partition 1 ends at offset 6"):
-            await replay(log.settings, ReplayOptions("earliest", until=Offsets({0: 0, 1: 7})))
-
-    async def test_events_that_the_log_has_lost(self, qdrant_films: Place, kafka: str) -> None:
-        """Of a trimmed log older offsets and times are refused with what there is; earliest takes what is left."""
-        log = await log_for(qdrant_films, kafka)
-        start = Moment(now_ms())
-        await log.write(*(rated("7", film, 5) for film in SPACE), partition=1)
-        try:
-            with KafkaAdminClient(bootstrap_servers=kafka) as admin:
-                admin.delete_records({TopicPartition(log.settings.topic, 1): 4})
-        except (KafkaError, NotImplementedError) as error:
-            pytest.skip(f"this broker does not trim: {type(error).__name__}")
-        with pytest.raises(PreconditionError, match=r"partition 1 before offset 4 are gone.*--from earliest"):
-            await replay(log.settings, ReplayOptions(Offsets({0: 0, 1: 3})))
-        with pytest.raises(
-            PreconditionError, match=r"begins at offset 4.*events before that are gone.*--from earliest"
-        ):
-            await replay(log.settings, ReplayOptions(start))
-        options = ReplayOptions("earliest", onto="nothing", drop_other_users=True)
-        assert (await replay(log.settings, options)).applied == 2
-        assert ratings_in((await users_of(qdrant_films))["7"].profile) == dict.fromkeys(SPACE[4:], 5.0)
-
-    async def test_another_log(self, own_films: Place, kafka: str) -> None:
-        """A log that none of the users' events came from is refused, and taken when it is meant."""
-        old = await log_for(own_films, kafka)
-        await old.write(rated("7", "50", 5))
-        await replay(old.settings, ReplayOptions("earliest"))
-        log = await log_for(own_films, kafka)
-        await log.write(rated("8", "50", 5))
-        before = await built_at(own_films)
-        with pytest.raises(
-            PreconditionError, match=r"no event of the collection films came from this topic.*--another"
-        ):
-            await replay(log.settings, ReplayOptions("earliest"))
-        assert await built_at(own_films) == before
-        assert (await replay(log.settings, ReplayOptions("earliest", another_log=True))).applied == 1
-
-    async def test_an_embedded_store_that_is_in_use(self, own_films_dir: Path, kafka: str) -> None:
-        """Nothing else may have the folder open."""
-        place = data_dir(own_films_dir)
-        store = await place.open()
-        with pytest.raises(StoreInUseError):
-            await replay(place.settings(kafka=kafka, **fresh_names()), ReplayOptions("earliest"))
-        await store.close()
-
-
-class At:
-    """Progress that does something at a stage, for instance fail as a signal may.
-
-    Args:
-        name: The stage.
-        do: What to do.
-    """
-
-    def __init__(self, name: str, do: Callable[[], object]) -> None:
-        self.name = name
-        self.do = do
-        self.reached = False
-
-    def stage(self, name: str, total: int | None) -> None:
-        """Does it at the stage."""
-        if name == self.name:
-            self.reached = True
-            self.do()
-
-    def advance(self, amount: int) -> None:
-        """Nothing."""
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
-
-
-def _write_in_transactions(settings: Settings, events: Sequence[dict[str, Any]]) -> None:
-    """Writes each event in a transaction of its own."""
-    try:
-        producer = KafkaProducer(bootstrap_servers=settings.kafka, transactional_id=settings.group, acks="all")
-        producer.init_transactions()
-    except KafkaError as error:
-        pytest.skip(f"this broker has no transactions: {type(error).__name__}")
-    for each in events:
-        producer.begin_transaction()
-        producer.send(settings.topic, json.dumps(each).encode(), each["userId"].encode(), partition=0)
-        producer.commit_transaction()
-    producer.close()
-
-
-class TestFailures:
-    @pytest.mark.parametrize(
-        "stage", ["Reading users", "Writing users", "Writing items", "Optimizing", "Applying events", "Counting"]
-    )
-    @pytest.mark.parametrize("aside", [False, True], ids=["in place", "aside"])
-    def test_whatever_ends_it_leaves_nothing(
-        self, own_films: Place, kafka: str, tmp_path: Path, stage: str, aside: bool
-    ) -> None:
-        """Stopped at any stage it leaves the old collection as it was, and nothing else."""
-        log = asyncio.run(log_for(own_films, kafka))
-        asyncio.run(log.write(rated("7", "50", 1)))
-        before, users = asyncio.run(built_at(own_films)), asyncio.run(users_of(own_films))
-        past = elsewhere(own_films, tmp_path)
-        stop = At(stage, _interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            asyncio.run(replay(log.settings, ReplayOptions("earliest", into=past.settings() if aside else None), stop))
-        assert stop.reached
-        assert (asyncio.run(built_at(own_films)), asyncio.run(users_of(own_films))) == (before, users)
-        assert not (tmp_path / "elsewhere").exists()
-
-    @pytest.mark.parametrize("stage", ["Writing items", "Applying events", "Counting"])
-    async def test_a_broker_that_goes_away_meanwhile(self, own_films: Place, stage: str) -> None:
-        """If Kafka is gone in the middle the replay fails, and does not take the part that it has for the whole."""
-        with ExitStack() as stack:
-            kafka = stack.enter_context(local_broker(0))
-            log = await log_for(own_films, kafka, kafka_timeout=1.0)
-            await log.write(rated("7", "50", 1))
-            before = await built_at(own_films)
-            with pytest.raises(UnavailableError, match="no Kafka broker answers"):
-                await replay(log.settings, ReplayOptions("earliest"), At(stage, stack.close))
-        assert await built_at(own_films) == before
-
-    async def test_a_store_that_goes_away_meanwhile(self, qdrant_films: Place, kafka: str) -> None:
-        """If Qdrant is gone in the middle the replay fails, and the old collection stays the current one."""
-        first = await generation_of(qdrant_films)
-        port = int(qdrant_films.options["qdrant_url"].rpartition(":")[2])
-        with wire_to(f"127.0.0.1:{port}") as wire:
-            place = Place(qdrant_films.options | {"qdrant_url": f"http://127.0.0.1:{wire.port}"})
-            log = await log_for(place, kafka, qdrant_timeout=1.0)
-            await log.write(rated("7", "50", 1))
-            with pytest.raises(UnavailableError):
-                await replay(log.settings, ReplayOptions("earliest"), At("Applying events", wire.refuse))
-        assert await generation_of(qdrant_films) == first
-
-    async def test_a_topic_made_anew_meanwhile(self, own_films: Place, kafka: str) -> None:
-        """If the topic is another one when the events were applied, nothing is swapped in."""
-        log = await log_for(own_films, kafka)
-        await log.write(rated("7", "50", 1))
-        before = await built_at(own_films)
-
-        change = At("Counting", lambda: _make_anew(log.settings.broker()))
-        with pytest.raises(PreconditionError, match="made anew meanwhile"):
-            await replay(log.settings, ReplayOptions("earliest", until=Offsets({0: 0, 1: 0})), change)
-        assert change.reached
-        assert await built_at(own_films) == before
-
-
-def _make_anew(broker: Broker) -> None:
-    with KafkaAdminClient(bootstrap_servers=broker.bootstrap) as admin:
-        admin.delete_topics([broker.topic])
-        end = time.monotonic() + BOUND
-        while broker.topic in admin.list_topics() and time.monotonic() < end:
-            pass
-    prepare_topics(broker)
-
-
 class TestCommand:
     def environment(self, log: Log, place: Place) -> dict[str, str]:
         """For the command."""
@@ -679,3 +406,17 @@ class TestCommand:
         assert command.returncode not in (0, 1)
         assert "Traceback" not in wrong
         assert await built_at(own_films) == before
+
+
+def _write_in_transactions(settings: Settings, events: Sequence[dict[str, Any]]) -> None:
+    """Writes each event in a transaction of its own."""
+    try:
+        producer = KafkaProducer(bootstrap_servers=settings.kafka, transactional_id=settings.group, acks="all")
+        producer.init_transactions()
+    except KafkaError as error:
+        pytest.skip(f"this broker has no transactions: {type(error).__name__}")
+    for each in events:
+        producer.begin_transaction()
+        producer.send(settings.topic, json.dumps(each).encode(), each["userId"].encode(), partition=0)
+        producer.commit_transaction()
+    producer.close()

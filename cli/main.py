@@ -16,6 +16,7 @@ from cli.rate import rate
 from cli.ratings import ratings
 from cli.recommend import recommend
 from cli.reindex import reindex
+from cli.replay import replay
 from cli.search import search
 from cli.serve import serve
 from cli.up import up
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 RUN, USE = "Run it", "Use it"
 for panel, commands in (
-    (RUN, (demo, load, up, serve, consume, reindex, health, lag)),
+    (RUN, (demo, load, up, serve, consume, reindex, replay, health, lag)),
     (USE, (recommend, rate, ratings, search, forget)),
 ):
     for command in commands:

@@ -134,6 +134,17 @@ def refusal(broker: Broker, error: Exception) -> UnavailableError:
     return UnavailableError("log", message)
 
 
+def find_topic(broker: Broker) -> str:
+    """The id of the topic of rating events, which has to be there. Blocks.
+
+    Raises:
+        PreconditionError: There is no such topic.
+        UnavailableError: The broker cannot be reached.
+    """
+    require_topic(broker, broker.topic)
+    return topic_id_of(broker)
+
+
 @contextmanager
 def _admin(broker: Broker) -> Iterator[Any]:
     """An admin client. One that cannot connect would leave its thread behind, so what it makes is ours to end."""

@@ -6,7 +6,7 @@ An engine is imported only where it is used: each takes a noticeable part of a c
 from typing import TYPE_CHECKING
 
 from kindred.settings import Settings
-from kindred.stores.port import SCHEMA_VERSION, CollectionBuilder, SharedBuilder, Store
+from kindred.stores.port import SCHEMA_VERSION, SharedBuilder, Store
 
 if TYPE_CHECKING:
     from kindred.stores.qdrant.builder import QdrantBuilder
@@ -33,7 +33,7 @@ async def open_store(settings: Settings, oldest: int = SCHEMA_VERSION) -> Store:
     return EdgeStore.open(settings.data_dir, oldest)
 
 
-def new_builder(settings: Settings, *, replace: bool = False) -> CollectionBuilder:
+def new_builder(settings: Settings, *, replace: bool = False) -> SharedBuilder:
     """Begins a new collection aside.
 
     Args:
@@ -59,6 +59,26 @@ def shared_builder(settings: Settings) -> SharedBuilder:
         UnavailableError: The server does not answer.
     """
     return _qdrant_builder(settings, replace=True)
+
+
+def successor(settings: Settings, store: Store) -> SharedBuilder:
+    """Begins the collection that is to replace an open one.
+
+    Args:
+        settings: The settings that `store` was opened with.
+        store: The current collection, which stays open meanwhile.
+
+    Raises:
+        PreconditionError: As `open_store`.
+        UnavailableError: The server does not answer.
+    """
+    if store.shared:
+        return shared_builder(settings)
+    from kindred.stores.edge import EdgeStore
+
+    if not isinstance(store, EdgeStore):
+        raise TypeError(f"{type(store).__name__} is no embedded store")
+    return store.successor()
 
 
 def _qdrant_builder(settings: Settings, *, replace: bool) -> "QdrantBuilder":

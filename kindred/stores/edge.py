@@ -119,12 +119,13 @@ class EdgeStore:
 
     def __init__(
         self,
-        data_dir: DataDir,
+        data_dir: DataDir | None,
         users: qe.EdgeShard,
         items: qe.EdgeShard,
         metadata: CollectionMetadata,
         generation: str,
     ) -> None:
+        # Without a folder it is somebody else's to close.
         self.metadata = metadata
         self.generation = generation
         self._data_dir = data_dir
@@ -162,6 +163,8 @@ class EdgeStore:
 
     def successor(self) -> "EdgeBuilder":
         """Begins the collection that is to replace this one, which stays open meanwhile."""
+        if self._data_dir is None:
+            raise TypeError("a collection that is being built has no successor")
         return EdgeBuilder(self._data_dir.path, replace=True, opened=self._data_dir)
 
     async def is_current(self) -> bool:
@@ -254,7 +257,8 @@ class EdgeStore:
         if not self._closed:
             self._closed = True
             with ExitStack() as stack:  # the lock goes last, whatever happens before
-                stack.callback(self._data_dir.close)
+                if self._data_dir is not None:
+                    stack.callback(self._data_dir.close)
                 for shard in (self._users, self._items):
                     stack.callback(_engine, shard.close)
 
@@ -279,7 +283,7 @@ class EdgeStore:
 
 
 class EdgeBuilder:
-    """Builds a new generation of a data directory aside. See `kindred.stores.port.CollectionBuilder`.
+    """Builds a new generation of a data directory aside. See `kindred.stores.port.SharedBuilder`.
 
     Args:
         path: The data directory; made if it is not there.
@@ -298,6 +302,7 @@ class EdgeBuilder:
             self._close()
             raise StoreLoadedError(str(path))
         self._generation = self._data_dir.new_generation()
+        self._metadata: CollectionMetadata | None = None
         self._committed = False
         self._engine_seconds = 0.0
         self._counted: list[CatalogEntry] = []
@@ -332,19 +337,50 @@ class EdgeBuilder:
         """See `CollectionBuilder.add_users`."""
         self._upsert(self._users, [_user_parts(user) for user in users])
 
-    def commit(self, metadata: CollectionMetadata) -> None:
-        """See `CollectionBuilder.commit`."""
+    @property
+    def replaces(self) -> bool:
+        """See `SharedBuilder.replaces`: nobody else has the folder open."""
+        return False
+
+    def seal(self, metadata: CollectionMetadata) -> None:
+        """See `SharedBuilder.seal`."""
         start = perf_counter()
         points = _counts_points(counts_of(self._counted))
         _engine(lambda: self._items.update(qe.UpdateOperation.upsert_points(points)))
+        self._engine_seconds += perf_counter() - start
+        self.describe(metadata)
+
+    async def open(self) -> EdgeStore:
+        """See `SharedBuilder.open`: what is written there is part of what is built. It is closed after the swap."""
+        if self._metadata is None:
+            raise TypeError("open comes after seal")
+        return EdgeStore(None, self._users, self._items, self._metadata, self._generation.name)
+
+    def describe(self, metadata: CollectionMetadata) -> None:
+        """See `SharedBuilder.describe`."""
+        self._metadata = metadata
+
+    def swap(self) -> None:
+        """See `SharedBuilder.swap`: optimizes and makes durable what was built. The replaced one goes at once."""
+        if self._metadata is None:
+            raise TypeError("swap comes after seal")
+        start = perf_counter()
         for shard in (self._items, self._users):
             _engine(shard.optimize)
             _engine(shard.flush)
             shard.close()
         self._engine_seconds += perf_counter() - start
-        write_json(self._generation / "collection.json", metadata.to_json())
+        write_json(self._generation / "collection.json", self._metadata.to_json())
         self._data_dir.make_current(self._generation)
         self._committed = True
+
+    def drop_replaced(self) -> None:
+        """See `SharedBuilder.drop_replaced`: `swap` has done it."""
+
+    def commit(self, metadata: CollectionMetadata) -> None:
+        """See `CollectionBuilder.commit`."""
+        self.seal(metadata)
+        self.swap()
 
     @property
     def engine_seconds(self) -> float:

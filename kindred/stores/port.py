@@ -289,7 +289,11 @@ class CollectionBuilder(Protocol):
 
 
 class SharedBuilder(CollectionBuilder, Protocol):
-    """Builds a new collection beside one that is read and written meanwhile: `commit` in steps."""
+    """Builds a new collection that is read and written before it becomes the current one: `commit` in steps."""
+
+    @property
+    def replaces(self) -> bool:
+        """Whether there is a collection to replace that other processes may be reading: `swap` does not drop it."""
 
     def seal(self, metadata: CollectionMetadata) -> None:
         """Ends the upload and describes the collection, which is not the current one yet."""

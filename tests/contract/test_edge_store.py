@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,39 @@ class TestEdgeDataDir:
         """What a builder built and did not commit is gone from the disk when the builder is left."""
         with EdgeBuilder(backend.path, replace=True) as builder:
             builder.add_users([write("8", profile_of({1: 5.0}))])
+        assert len([*(backend.path / "generations").iterdir()]) == 1
+
+    async def test_what_is_written_before_the_swap_is_in_it(self, backend: EdgeBackend) -> None:
+        """A sealed collection takes writes and another description; until the swap the old one is the current one."""
+        old = EdgeStore.open(backend.path)
+        with old.successor() as builder:
+            builder.add_users([write("8", profile_of({1: 5.0}))])
+            builder.seal(METADATA)
+            copy = await builder.open()
+            assert await copy.write_users([write("9", profile_of({2: 5.0})), write("8", profile_of({2: 4.0}), 2)])
+            builder.describe(replace(METADATA, name="described"))
+            assert backend.path.joinpath("current.json").read_text().count(old.generation) == 1
+            builder.swap()
+            await copy.close()
+            builder.drop_replaced()
+        await old.close()
+        store = EdgeStore.open(backend.path)
+        assert (store.metadata.name, store.generation) == ("described", copy.generation)
+        assert {user.user_id for user in await scanned(store.scan_users(10))} == {"8", "9"}
+        assert sorted(await found(store, {2: 1.0})) == ["8", "9"]
+        await store.close()
+        assert len([*(backend.path / "generations").iterdir()]) == 1
+
+    async def test_what_is_opened_before_the_swap_goes_with_the_builder(self, backend: EdgeBackend) -> None:
+        """A builder that is left before the swap leaves nothing of what was written, and the folder free."""
+        with EdgeBuilder(backend.path, replace=True) as builder:
+            builder.seal(METADATA)
+            copy = await builder.open()
+            await copy.write_users([write("9", profile_of({2: 5.0}))])
+            await copy.close()
+        store = EdgeStore.open(backend.path)
+        assert "9" not in {user.user_id for user in await scanned(store.scan_users(10))}
+        await store.close()
         assert len([*(backend.path / "generations").iterdir()]) == 1
 
     @pytest.mark.parametrize("there", [False, True])

@@ -1,6 +1,7 @@
 """Kindred's commands as processes of their own."""
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -32,13 +33,14 @@ def listening(port: int) -> bool:
 
 @contextmanager
 def process(*arguments: object, **environment: object) -> Iterator[subprocess.Popen[str]]:
-    """Runs the command; kills it in the end if it still runs."""
+    """Runs the command; kills it in the end if it still runs. It imports what these tests import."""
+    inherited = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
     started = subprocess.Popen(  # noqa: S603  # our own command
         [KINDRED, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={name: str(value) for name, value in environment.items()},
+        env=inherited | {name: str(value) for name, value in environment.items()},
     )
     try:
         yield started

@@ -99,6 +99,11 @@ class QdrantBuilder:
         points = [point(write.user.point_id, write.vector, user_payload(write.user)) for write in users]
         self._upload(users_collection(self._name, self.generation), points)
 
+    @property
+    def replaces(self) -> bool:
+        """See `SharedBuilder.replaces`."""
+        return self.replaced is not None
+
     def seal(self, metadata: CollectionMetadata) -> None:
         """See `SharedBuilder.seal`: waits until the server has optimized it all.
 

@@ -57,12 +57,11 @@ class EventError(Exception):
 
 def _line_of(text: str) -> str:
     """A text on one line that is not long, and that every encoding of Unicode takes."""
-    if len(text) > _MESSAGE_LENGTH:
-        text = text[:_MESSAGE_LENGTH] + "…"
-    if text.isprintable():
-        return text
-    line = " ".join(text.split())
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+    line = text[: _MESSAGE_LENGTH + 1]
+    if not line.isprintable():
+        words = " ".join(line.split())
+        line = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in words)
+    return line if len(line) <= _MESSAGE_LENGTH else line[:_MESSAGE_LENGTH] + "…"
 
 
 class UnknownItemError(EventError):

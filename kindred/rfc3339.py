@@ -6,7 +6,7 @@ https://datatracker.ietf.org/doc/html/rfc3339#section-5.6
 import re
 from datetime import UTC, datetime, timedelta
 
-_FORM = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII)
+_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -27,6 +27,6 @@ def milliseconds_of(text: str) -> int:
     if not _FORM.fullmatch(text):
         raise NotATimeError("is no RFC 3339 time with an offset, like 2024-05-06T07:08:09Z")
     try:
-        return (datetime.fromisoformat(text.upper()) - _EPOCH) // _MILLISECOND
+        return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
     except ValueError as error:
         raise NotATimeError(f"is no time: {error}") from error

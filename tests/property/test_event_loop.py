@@ -1,22 +1,16 @@
-"""The consumers' loop over a real store, with crashes between any two steps, rewinds and zombies.
-
-The steps are those of `consumers.rating_consumer`: poll, decode, fetch, merge, write each user on condition, dead
-letters, commit. The decoder, the updater and the store are the real ones; the log, the group and time are the machine's
-own, so that it can stop a consumer anywhere.
-"""
+"""The consumers' loop over a real store, with crashes between any two steps, rewinds and zombies."""
 
 import asyncio
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
 import pytest
+from google.protobuf import json_format
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -29,192 +23,27 @@ from hypothesis.stateful import (
 )
 
 from kindred import updater as updater_module
-from kindred.catalog import Catalog
 from kindred.errors import UnavailableError
 from kindred.eventlog.broker import Record
-from kindred.events import EventDecoder, EventError, to_message
+from kindred.events import to_message
 from kindred.ratings import AttributesSet, Forgotten, ProfileEvent, Rated, Retracted, UserProfile
-from kindred.stores.port import LogPosition, PointId, Removal, Store, StoredUser, UserWrite, point_id_of
-from kindred.updater import ProfileUpdater, UserEvent
+from kindred.stores.port import PointId, Removal, Store, StoredUser, UserWrite, point_id_of
 from kindred.v1 import rating_event_pb2 as pb
 from kindred.v1.reaction_pb2 import REACTION_DISLIKE, REACTION_LIKE
-from kindred.weighting import SparseVector, stored_vector
+from kindred.weighting import stored_vector
 from tests.support.edge import EdgeBackend
 from tests.support.profile_oracle import bits, reference
-from tests.support.stores import SCALE, WEIGHTING, build, entry, sparse
-from tests.support.watched_store import WatchedStore
+from tests.support.stepped_consumer import DEFECTS, ITEMS, NOW, Consumer, Group
+from tests.support.stores import WEIGHTING, build, entry, sparse
 
-NOW = 1_700_000_000_000
-TOPIC_ID = "topic"
 PARTITION_OF = {"7": 0, "ann": 0, "42": 1, "Σωκράτης": 1}
 """Every user's partition; 7 and 42 are in the bulk load. An example has users of its own by these names."""
 LOADED: dict[str, list[ProfileEvent]] = {
     "7": [Rated(1, 5.0, NOW - 3), AttributesSet({"a": True}, NOW - 3)],
     "42": [Rated(2, 0.5, NOW - 2), Rated(3, 4.5, NOW - 5)],
 }
-ITEMS = {"1": 1, "2": 2, "3": 3, "fargo": 2**31 + 5}
 TIMES = st.integers(NOW - 6, NOW)
 """Few, so that many collide; some before the bulk load's."""
-
-
-SEEN_AT_ONCE = ["does not look", "is one off", "has no positions", "loses the order", "commits first"]
-"""Defects that one of the invariants sees: a bulk load, which takes longer than all the rest, need not be made."""
-
-
-class Gone(BaseException):  # what a killed process does is no error
-    """The consumer's process is no more."""
-
-
-class GatedStore(WatchedStore):
-    """The real store as one consumer sees it: it stops before each call, and may be told to break off there."""
-
-    def __init__(self, inner: Store, gate: Callable[[str], Any], defect: str) -> None:
-        super().__init__(inner)
-        self._gate = gate
-        self._defect = defect
-
-    async def users(self, point_ids: Sequence[PointId]) -> list[StoredUser | None]:
-        """See `Store.users`."""
-        await self._gate("fetch")
-        return await self.inner.users(point_ids)
-
-    async def write_users(self, writes: Sequence[UserWrite]) -> list[bool]:
-        """See `Store.write_users`; whoever breaks off here may have written some of them."""
-        if (broken := await self._gate("write")) is not None:
-            after, error = broken
-            await self.inner.write_users(writes[:after])
-            raise error
-        if self._defect == "weighs wrongly":
-            writes = [UserWrite(user, SparseVector(indexes, values + 2e-6)) for user, (indexes, values) in writes]
-        if self._defect == "does not look":
-            stored = await self.inner.users([write.user.point_id for write in writes])
-            writes = [
-                UserWrite(replace(write.user, revision=(old.revision if old else 0) + 1), write.vector)
-                for write, old in zip(writes, stored, strict=True)
-            ]
-        return await self.inner.write_users(writes)
-
-
-@dataclass(slots=True)
-class Group:
-    """What the broker knows."""
-
-    log: list[list[Record]]
-    owner: list["Consumer | None"]
-    committed: list[int]
-    letters: set[tuple[int, int]]
-
-
-class Consumer:
-    """A consumer that takes one step when it is told to.
-
-    Args:
-        store: The real store.
-        group: The log and the group.
-        defect: What it does wrong; empty for nothing.
-    """
-
-    def __init__(self, store: Store, group: Group, defect: str) -> None:
-        self._group = group
-        self._defect = defect
-        self._store = store
-        self._decoder = EventDecoder(
-            Catalog([entry(index, "", name) for name, index in ITEMS.items()]), SCALE, lambda: NOW
-        )
-        self._go = asyncio.Event()
-        self._parked = asyncio.Event()
-        self._broken: tuple[int, BaseException] | None = None
-        self.positions = [0, 0]
-        self.task: asyncio.Task[None] | None = None
-        self.place = ""
-
-    async def step(self, broken: tuple[int, BaseException] | None = None) -> None:
-        """Goes on to the next gate.
-
-        Args:
-            broken: How many users the write at this gate does, if it is at one, and what happens then.
-        """
-        self._broken = broken
-        self._parked.clear()
-        if self.task is None:
-            self.task = asyncio.create_task(self._process())
-            self.task.add_done_callback(lambda _: self._parked.set())
-        self._go.set()
-        await self._parked.wait()
-        if self.task.done():
-            task, self.task, self.place = self.task, None, ""
-            with suppress(Gone):
-                task.result()
-
-    async def until(self, place: str) -> None:
-        """Goes on until it stands at a gate; a batch ends there at the latest."""
-        await self.step()
-        while self.task is not None and self.place != place:
-            await self.step()
-
-    async def crash(self, written: int) -> None:
-        """Its process ends here, with some users written if it was about to write; another one starts over."""
-        if self.task is not None:
-            await self.step((written, Gone()))
-            assert self.task is None
-        self.positions = [*self._group.committed]
-
-    async def _gate(self, place: str) -> tuple[int, BaseException] | None:
-        self.place = place
-        self._go.clear()
-        self._parked.set()
-        await self._go.wait()
-        broken, self._broken = self._broken, None
-        if broken is not None and (place != "write" or (isinstance(broken[1], UnavailableError) and not broken[0])):
-            raise broken[1]
-        return broken
-
-    async def _process(self) -> None:
-        records = self._poll()
-        if self._defect == "commits first":
-            self._commit(records)
-        while True:
-            try:
-                await self._apply(records)
-                break
-            except UnavailableError:
-                await self._gate("again")
-        await self._gate("commit")
-        self._commit(records)
-
-    def _poll(self) -> list[Record]:
-        records = []
-        for partition, owner in enumerate(self._group.owner):
-            if owner is self:
-                records += self._group.log[partition][self.positions[partition] :][:4]
-        for record in records:
-            self.positions[record.partition] = record.offset + 1
-        return records
-
-    async def _apply(self, records: Sequence[Record]) -> None:
-        await self._gate("decode")
-        batch, letters = [], []
-        for record in records:
-            try:
-                user_id, event = self._decoder.decode(record)
-            except EventError:
-                letters.append((record.partition, record.offset))
-            else:
-                offset = record.offset + (self._defect == "is one off")
-                batch.append(UserEvent(user_id, event, LogPosition(TOPIC_ID, record.partition, offset)))
-        if self._defect == "has no positions":
-            batch = [replace(event, position=LogPosition("", 0, 0)) for event in batch]
-        if self._defect == "loses the order":
-            batch.sort(key=lambda event: -event.event.at)
-        store = GatedStore(self._store, self._gate, self._defect)
-        await ProfileUpdater(store, lambda _: None).apply(batch)
-        await self._gate("dead letters")
-        self._group.letters.update(letters)
-
-    def _commit(self, records: Sequence[Record]) -> None:
-        for record in records:
-            if self._group.owner[record.partition] is self or self._defect == "commits as a zombie":  # no zombie
-                self._group.committed[record.partition] = record.offset + 1
 
 
 def opinion(value: float, *, reaction: bool) -> dict[str, Any]:
@@ -242,6 +71,11 @@ EVENTS = st.one_of(
 )
 BAD = st.sampled_from([None, b"", b"poison", b'{"userId":"7"}', b'{"userId":"7","rated":{"itemId":"x","value":1}}'])
 WHO = st.sampled_from([0, 1, 2])
+Said = list[tuple[str, pb.RatingEvent, int, bool, bool]]
+"""Whose events, what they say, of when, whether they say so themselves, and whether in JSON."""
+SAID: st.SearchStrategy[Said] = st.lists(
+    st.tuples(st.sampled_from([*PARTITION_OF]), EVENTS, TIMES, st.booleans(), st.booleans()), min_size=1, max_size=6
+)
 
 
 class EventLoop(RuleBasedStateMachine):
@@ -256,37 +90,28 @@ class EventLoop(RuleBasedStateMachine):
         self.run, self.store = self.place.loop.run_until_complete, self.place.store
         number = next(self.place.numbers)
         self.ids = {name: name + (f"{number:06}" if name.isdigit() else f"/{number}") for name in PARTITION_OF}
-        loaded = {name: reference(events) for name, events in LOADED.items()}
-        self.run(self.store.write_users(self._writes(loaded)))
+        loaded = {self.ids[name]: reference(events) for name, events in LOADED.items()}
+        self.run(self.store.write_users(writes_of(loaded)))
         self.group = Group([[], []], [None, None], [0, 0], set())
         self.consumers = [Consumer(self.store, self.group, self.defect) for _ in range(3)]
         self.group.owner = [self.consumers[0], self.consumers[1]]
         self.events: list[list[tuple[str, ProfileEvent] | None]] = [[], []]
 
-    def _writes(self, profiles: Mapping[str, UserProfile]) -> list[UserWrite]:
-        return [
-            UserWrite(StoredUser(self.ids[name], profile, 1), stored_vector(WEIGHTING, profile))
-            for name, profile in profiles.items()
-        ]
-
-    @rule(user=st.sampled_from([*PARTITION_OF]), event=EVENTS, at=TIMES, stated=st.booleans(), as_json=st.booleans())
-    def produce(self, user: str, event: pb.RatingEvent, at: int, stated: bool, as_json: bool) -> None:
-        """A producer writes an event of any kind and time, in either encoding."""
-        message = pb.RatingEvent()
-        message.CopyFrom(event)
-        message.user_id = self.ids[user]
-        if stated:
-            message.occurred_at.FromMilliseconds(at)
-        written = to_message(message, "test")
-        headers = [header for header in written.headers if stated or header[0] != "ce_time"]
-        value = written.value
-        if as_json and message.WhichOneof("kind") == "retracted":
-            document: dict[str, Any] = {"userId": self.ids[user], "retracted": {"itemId": message.retracted.item_id}}
+    @rule(said=SAID)
+    def produce(self, said: Said) -> None:
+        """A producer writes events of any kind and time, in either encoding."""
+        for name, event, at, stated, as_json in said:
+            message = pb.RatingEvent()
+            message.CopyFrom(event)
+            message.user_id = self.ids[name]
             if stated:
-                document["occurredAt"] = message.occurred_at.ToJsonString()
-            value, headers = json.dumps(document).encode(), []
-        self._append(PARTITION_OF[user], message.user_id.encode(), value, headers, NOW - 1 if stated else at)
-        self.events[PARTITION_OF[user]].append((user, _meaning(message, at)))
+                message.occurred_at.FromMilliseconds(at)
+            written = to_message(message, "test")
+            value, headers = written.value, [header for header in written.headers if stated or header[0] != "ce_time"]
+            if as_json:
+                value, headers = json_format.MessageToJson(message).encode(), []
+            self._append(PARTITION_OF[name], written.key, value, headers, NOW - 1 if stated else at)
+            self.events[PARTITION_OF[name]].append((name, _meaning(message, at)))
 
     @rule(partition=st.sampled_from([0, 1]), value=BAD)
     def produce_poison(self, partition: int, value: bytes | None) -> None:
@@ -308,9 +133,10 @@ class EventLoop(RuleBasedStateMachine):
         log = self.group.log[partition]
         log.append(Record("ratings", partition, len(log), key, value, tuple(headers), timestamp))
 
-    @rule(who=WHO, steps=st.integers(1, 7))
-    def go_on(self, who: int, steps: int) -> None:
+    @rule(who=WHO, steps=st.integers(1, 9), size=st.integers(1, 5))
+    def go_on(self, who: int, steps: int, size: int) -> None:
         """A consumer goes on by some steps: it polls if it was idle, and may begin another batch."""
+        self.consumers[who].batch_size = size
         for _ in range(steps):
             self.run(self.consumers[who].step())
 
@@ -341,6 +167,16 @@ class EventLoop(RuleBasedStateMachine):
         if owner is not None:
             owner.positions[partition] = self.group.committed[partition]
 
+    @rule(partition=st.sampled_from([0, 1]), back=st.integers(1, 12), size=st.integers(1, 5))
+    def read_again(self, partition: int, back: int, size: int) -> None:
+        """The group's offset is set back, and some of what was applied is read once more."""
+        owner = self.group.owner[partition]
+        if owner is not None:
+            self.run(owner.batch())
+            self.rewind(partition, back)
+            owner.batch_size = size
+            self.run(owner.batch())
+
     @invariant()
     def every_profile_is_a_prefix_of_the_log(self) -> None:
         """At any moment every user is what the log says up to the event that their point names, to the bit."""
@@ -369,30 +205,34 @@ class EventLoop(RuleBasedStateMachine):
             }
             assert bad <= self.group.letters
 
-    @rule(partition=st.sampled_from([0, 1]), by=WHO, to=st.sampled_from(["fetch", "write", "commit"]))
-    def overtake(self, partition: int, by: int, to: str) -> None:
+    @rule(
+        by=WHO, to=st.sampled_from(["fetch", "write", "write", "commit"]), first=SAID, then=SAID, at_once=st.booleans()
+    )
+    def overtake(self, by: int, to: str, first: Said, then: Said, at_once: bool) -> None:
         """A consumer hangs in mid-batch for so long that another one gets its partition, and works off all of it."""
+        partition = PARTITION_OF[first[0][0]]
         slow, fast = self.group.owner[partition], self.consumers[by]
+        self.produce(first)
         if slow is None or slow is fast:
             return
         self.run(slow.until(to))
+        self.produce(then)
         self.rebalance(by, partition)
         while self.group.committed[partition] < len(self.group.log[partition]):
             self.run(fast.step())
+        if at_once:
+            self.run(slow.step())
 
     def teardown(self) -> None:
         """Zombies end, the log is read to its end, read again from its beginning: the store is that of a bulk load."""
         try:
             self.run(self._read_to_the_end(self.consumers))
-            if self.defect not in SEEN_AT_ONCE:
-                loaded = self._loaded()
-                self._compare(*loaded)
+            self._compare()
             reader = Consumer(self.store, self.group, self.defect)
             self.consumers.append(reader)
             self.group.owner, self.group.committed = [reader, reader], [0, 0]
             self.run(self._read_to_the_end([reader]))
-            if self.defect not in SEEN_AT_ONCE:
-                self._compare(*loaded)
+            self._compare()
         finally:
             for consumer in self.consumers:
                 self.run(consumer.crash(0))
@@ -411,21 +251,24 @@ class EventLoop(RuleBasedStateMachine):
                 await consumer.step()
         pytest.fail("the log is never read to its end")
 
-    def _loaded(self) -> tuple[dict[str, Any], dict[tuple[str, int], float]]:
-        """What a bulk load of all that was said leads to."""
+    def _compare(self) -> None:
+        """The users are what the whole log says, and are found by the vectors that a load would give them."""
         logs = {name: self._log_of(name, len(self.events[partition])) for name, partition in PARTITION_OF.items()}
-        with TemporaryDirectory() as folder:
-            backend = EdgeBackend(Path(folder) / "data")
-            build(backend, self._writes({name: reference(log) for name, log in logs.items() if log}))
-            store = self.run(backend.open())
-            found = _bits(self.run(self._users(store))), self.run(self._vectors(store))
-            self.run(store.close())
-        return found
-
-    def _compare(self, profiles: dict[str, Any], vectors: dict[tuple[str, int], float]) -> None:
-        assert _bits(self.run(self._users(self.store))) == profiles
-        found = self.run(self._vectors(self.store))
-        assert found == {key: pytest.approx(value, abs=1e-6) for key, value in vectors.items()}
+        profiles = {name: reference(log) for name, log in logs.items() if log}
+        users = self.run(self._users(self.store))
+        assert {name: bits(user.profile) for name, user in users.items() if user} == {
+            name: bits(profile) for name, profile in profiles.items()
+        }
+        vectors = {self.ids[name]: stored_vector(WEIGHTING, profile) for name, profile in profiles.items()}
+        expected = {
+            (point_id_of(id_), index): value
+            for id_, (indexes, values) in vectors.items()
+            for index, value in zip(indexes.tolist(), values.tolist(), strict=True)
+            if value
+        }
+        mine = {point_id_of(id_) for id_ in self.ids.values()}
+        found = {key: value for key, value in self.run(vectors_of(self.store)).items() if key[0] in mine}
+        assert found == {key: pytest.approx(value, abs=1e-6) for key, value in expected.items()}
         bad = {
             (number, place)
             for number, events in enumerate(self.events)
@@ -433,21 +276,10 @@ class EventLoop(RuleBasedStateMachine):
             if event is None
         }
         assert self.group.letters == bad
+        self.place.said.update({self.ids[name]: profile for name, profile in profiles.items()})
 
     async def _users(self, store: Store) -> dict[str, StoredUser | None]:
         return dict(zip(self.ids, await store.users([point_id_of(id_) for id_ in self.ids.values()]), strict=True))
-
-    async def _vectors(self, store: Store) -> dict[tuple[str, int], float]:
-        """Every value of every vector, as searches for one dimension each find them."""
-        names = {point_id_of(id_): name for name, id_ in self.ids.items()}
-        found = {}
-        for item in ITEMS.values():
-            for sign in (1.0, -1.0):
-                [hits] = await store.search([sparse({item: sign})], 10_000)
-                for point_id, score in zip(hits.point_ids, hits.scores, strict=True):
-                    if score > 0 and point_id in names:
-                        found[names[point_id], item] = score * sign
-        return found
 
     def _log_of(self, user_id: str, last: int) -> list[ProfileEvent]:
         """The events of a user, from the bulk load on, up to an offset."""
@@ -483,8 +315,24 @@ def _removal(log: Sequence[ProfileEvent]) -> Removal | None:
     return Removal(before.rating_count, len(before.attributes))
 
 
-def _bits(users: Mapping[str, StoredUser | None]) -> dict[str, Any]:
-    return {name: None if user is None else (user.user_id, bits(user.profile)) for name, user in users.items()}
+async def vectors_of(store: Store) -> dict[tuple[PointId, int], float]:
+    """Every value of every vector, as searches for one dimension each find them."""
+    found = {}
+    for item in ITEMS.values():
+        for sign in (1.0, -1.0):
+            [hits] = await store.search([sparse({item: sign})], 100_000)
+            for point_id, score in zip(hits.point_ids, hits.scores, strict=True):
+                if score > 0:
+                    found[point_id, item] = score * sign
+    return found
+
+
+def writes_of(profiles: Mapping[str, UserProfile]) -> list[UserWrite]:
+    """What a load writes."""
+    return [
+        UserWrite(StoredUser(user_id, profile, 1), stored_vector(WEIGHTING, profile))
+        for user_id, profile in profiles.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -494,6 +342,8 @@ class Place:
     loop: asyncio.AbstractEventLoop
     store: Store
     numbers: Iterator[int]
+    said: dict[str, UserProfile]
+    """What the logs of all examples say of their users."""
 
 
 @pytest.fixture(scope="module")
@@ -504,12 +354,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     loop = asyncio.new_event_loop()
     with mock.patch.object(updater_module, "_BACKOFF", 0.0), closing(loop):
         store = loop.run_until_complete(backend.open())
-        yield Place(loop, store, count(1))
+        yield Place(loop, store, count(1), {})
         loop.run_until_complete(store.close())
 
 
 CHECK = settings(
-    max_examples=30,
+    max_examples=100,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
@@ -522,12 +372,25 @@ def run_machine(place: Place, checked: settings, defect: str = "") -> None:
     run_state_machine_as_test(machine, settings=checked)
 
 
-def test_whatever_happens_the_store_is_that_of_a_bulk_load(place: Place) -> None:
+def test_whatever_happens_the_store_is_that_of_a_bulk_load(place: Place, tmp_path: Path) -> None:
     """Crashes anywhere, replays, zombies and races of consumers lead to what loading the log's ratings leads to."""
     run_machine(place, CHECK)
+    backend = EdgeBackend(tmp_path / "loaded")
+    build(backend, writes_of(place.said))
+    loaded = place.loop.run_until_complete(backend.open())
+    ids = [point_id_of(user_id) for user_id in place.said]
+    pairs = [place.loop.run_until_complete(store.users(ids)) for store in (place.store, loaded)]
+    for user, wanted in zip(*pairs, strict=True):
+        assert user is not None
+        assert wanted is not None
+        assert (user.user_id, bits(user.profile)) == (wanted.user_id, bits(wanted.profile))
+    found, expected = (place.loop.run_until_complete(vectors_of(store)) for store in (place.store, loaded))
+    assert len(found) > len(ids) / 4
+    assert found == {key: pytest.approx(value, abs=1e-6) for key, value in expected.items()}
+    place.loop.run_until_complete(loaded.close())
 
 
-@pytest.mark.parametrize("defect", [*SEEN_AT_ONCE, "weighs wrongly"])
+@pytest.mark.parametrize("defect", DEFECTS)
 def test_a_defect_is_found(place: Place, defect: str) -> None:
     """A consumer that ignores conditions, skips, orders or weighs wrongly, or commits too early does not pass."""
     find = settings(CHECK, max_examples=200, phases=[Phase.generate], database=None, derandomize=True)

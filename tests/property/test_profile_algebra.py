@@ -145,6 +145,20 @@ def test_events_at_distinct_times_may_come_in_any_order(log: list[ProfileEvent],
     assert bits(profile) == expected
 
 
+@given(LIVES, ITEMS, st.lists(st.none() | VALUES, min_size=2, max_size=4), st.booleans())
+def test_at_the_same_time_the_later_in_the_log_stands(
+    log: list[ProfileEvent], item: int, values: list[float | None], together: bool
+) -> None:
+    """Of ratings and retractions of one item at one time the last in the log stands, in one batch or one by one."""
+    ties = [Retracted(item, 13) if value is None else Rated(item, value, 13) for value in values]
+    profile = merge(EMPTY_PROFILE, log)
+    for batch in [ties] if together else [[tie] for tie in ties]:
+        profile = merge(profile, batch)
+    [place] = np.flatnonzero(profile.items == item)
+    expected = np.float32(np.nan if values[-1] is None else values[-1])
+    assert profile.values[place].tobytes() == expected.tobytes()
+
+
 @given(LOGS, TIMES)
 def test_forgetting_leaves_nothing(log: list[ProfileEvent], at: int) -> None:
     """After forgetting nothing that stood before it in the log is there, not even what claims to be from later."""

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from kindred.errors import UnavailableError
 from kindred.eventlog.broker import Message, Record, RecordTooLargeError
 from kindred.eventlog.producer import EventProducer
 from kindred.events import EventError
 
 KEPT_BYTES = 64 * 1024
 """What a shortened letter keeps of the key and of the value, at most."""
+_FEW_BYTES = 512
+"""What it keeps where the topic takes no more than that: the broker's bound is not known."""
 ERROR_CHARS = 2_000
 """An error may quote an event, which may be large."""
 
@@ -35,16 +38,17 @@ def dead_letter(record: Record, error: EventError) -> Message:
     return Message(record.key, value, [*headers, *((name, text.encode()) for name, text in why.items())])
 
 
-def shortened(letter: Message) -> Message:
-    """A letter that any broker takes: the beginning of its value, and how long that was; the log has it whole.
+def shortened(letter: Message, kept: int = KEPT_BYTES) -> Message:
+    """A letter that a broker takes: the beginning of its value, and how long that was; the log has it whole.
 
     Args:
         letter: A letter that is too large.
+        kept: How many bytes of the key and of the value to keep.
     """
     value, key = letter.value or b"", letter.key or b""
     reasons = letter.headers[own_headers(letter.headers) :]
     size = ("kindred-value-bytes", str(len(value)).encode())
-    return replace(letter, key=key[:KEPT_BYTES], value=value[:KEPT_BYTES], headers=[*reasons, size])
+    return replace(letter, key=key[:kept], value=value[:kept], headers=[*reasons, size])
 
 
 def own_headers(headers: Sequence[tuple[str, bytes | None]]) -> int:
@@ -82,7 +86,13 @@ class DeadLetters:
                 await self._producer.send(self._topic, messages, self._timeout)
         except RecordTooLargeError:  # a letter is larger than its record, which was as large as a record can be
             for message in messages:
-                try:
-                    await self._producer.send(self._topic, [message], self._timeout)
-                except RecordTooLargeError:
-                    await self._producer.send(self._topic, [shortened(message)], self._timeout)
+                await self._write_what_fits(message)
+
+    async def _write_what_fits(self, message: Message) -> None:
+        for letter in (message, shortened(message), shortened(message, _FEW_BYTES)):
+            try:
+                await self._producer.send(self._topic, [letter], self._timeout)
+            except RecordTooLargeError:
+                continue
+            return
+        raise UnavailableError("log", f"the topic {self._topic} takes no dead letters: raise its max.message.bytes")

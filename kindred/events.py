@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kindred.catalog import Catalog
+from kindred.event_json import NotAnEventError, read_json
 from kindred.eventlog.broker import UNREADABLE, Message, Record
 from kindred.items import check_attributes, check_id
 from kindred.ratings import AttributesSet, Forgotten, ProfileEvent, Rated, RatingScale, Reaction, Retracted
+from kindred.rfc3339 import NotATimeError, milliseconds_of
 from kindred.v1.rating_event_pb2 import RatingEvent
 from kindred.v1.reaction_pb2 import Reaction as ReactionMessage
 
@@ -25,7 +26,13 @@ MAX_EVENT_BYTES = 512 * 1024
 """The largest attributes that a call takes fit in it."""
 FUTURE_TOLERANCE_MS = 5 * 60 * 1000
 """How far a clock may be ahead of ours."""
+EARLIEST_MS = 365 * 86_400_000
+"""1971 in milliseconds. A time in 1970 is next to nothing since 1970: no time at all, or one in another unit."""
 
+_MESSAGE_LENGTH = 500
+_PROTOBUF, _JSON = b"application/protobuf", b"application/json"
+_CONTENT_TYPES = (None, b"", _PROTOBUF, _JSON)
+_JSON_STARTS = (b"{", b"\xef\xbb\xbf{")
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 REACTIONS = {ReactionMessage.REACTION_LIKE: Reaction.LIKE, ReactionMessage.REACTION_DISLIKE: Reaction.DISLIKE}
@@ -40,12 +47,21 @@ class EventError(Exception):
 
     Args:
         reason: Which kind of wrong, for programs: `off_scale`, `unknown_item`, …
-        message: What is wrong, for people.
+        message: What is wrong, for people. It may quote the event: whatever is in it, it fits a header and a line.
     """
 
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
-        super().__init__(message)
+        super().__init__(_line_of(message))
+
+
+def _line_of(text: str) -> str:
+    """A text on one line that is not long, and that every encoding of Unicode takes."""
+    line = text[: _MESSAGE_LENGTH + 1]
+    if not line.isprintable():
+        words = " ".join(line.split())
+        line = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in words)
+    return line if len(line) <= _MESSAGE_LENGTH else line[:_MESSAGE_LENGTH] + "…"
 
 
 class UnknownItemError(EventError):
@@ -112,11 +128,15 @@ def check_time(at: int, now: int) -> str | None:
         at: The time, in milliseconds since 1970.
         now: The present.
     """
-    if at < 0:
-        return "must not be before 1970"
-    if at > now + FUTURE_TOLERANCE_MS:
-        return "must not be more than five minutes in the future"
-    return None
+    if EARLIEST_MS <= at <= now + FUTURE_TOLERANCE_MS:
+        return None
+    if at > now:
+        likely = EARLIEST_MS <= at // 1_000 <= now + FUTURE_TOLERANCE_MS
+        hint = ": milliseconds taken for seconds?" if likely else ""
+        return f"must not be more than five minutes in the future{hint}"
+    likely = EARLIEST_MS <= at * 1_000 <= now + FUTURE_TOLERANCE_MS
+    hint = "seconds taken for milliseconds?" if likely else "a clock that was never set?"
+    return f"must not be before 1971: {hint}"
 
 
 class EventDecoder:
@@ -164,18 +184,18 @@ class EventDecoder:
                 raise EventError("no_kind", "the event is none of rated, retracted, forgotten, attributes_set")
 
     def _time(self, record: Record, event: RatingEvent) -> int:
-        at = record.timestamp
+        name, at = "the record's timestamp", record.timestamp
         try:
             if event.HasField("occurred_at"):
+                name = "occurred_at"
                 at = time_of(event.occurred_at)
             elif (header := record.header("ce_time")) is not None:
-                stated = Timestamp()
-                stated.FromJsonString(header.decode())
-                at = time_of(stated)
+                name = "the header ce_time"
+                at = milliseconds_of(header.decode(errors="replace"))
         except ValueError as error:
-            raise EventError("bad_time", "the event's time, or the header ce_time, is no RFC 3339 time") from error
+            raise EventError("bad_time", f"{name} {error}") from error
         if problem := check_time(at, self._clock()):
-            raise EventError("bad_time", f"the event's time {problem}")
+            raise EventError("bad_time", f"{name} {problem}")
         return at
 
     def _item(self, item_id: str) -> int:
@@ -190,7 +210,7 @@ class EventDecoder:
         rated = event.rated
         match rated.WhichOneof("opinion"):
             case "value" if self._scale.contains(rated.value):
-                return rated.value
+                return rated.value + 0.0  # a zero may be negative, and is the same rating
             case "reaction" if rated.reaction in REACTIONS:
                 return self._scale.value_of(REACTIONS[rated.reaction])
             case "value":
@@ -208,21 +228,27 @@ def parse_event(record: Record) -> RatingEvent:
     Raises:
         EventError: There is none.
     """
-    value = record.value
-    if (why := record.header(UNREADABLE)) is not None:
+    value, headers = record.value, dict(record.headers)
+    if (why := headers.get(UNREADABLE)) is not None:
         raise EventError("unreadable", f"the record cannot be read: {why.decode(errors='replace')}")
     if not value:
         raise EventError("empty", "the record has no value")
     if len(value) > MAX_EVENT_BYTES:
         raise EventError("too_large", f"the event has {len(value):,} bytes, at most {MAX_EVENT_BYTES:,} are allowed")
-    content_type = (record.header("content-type") or b"").decode(errors="replace").partition(";")[0].strip().lower()
-    if content_type not in ("", "application/json", "application/protobuf"):
+    content_type = headers.get("content-type")
+    if content_type not in _CONTENT_TYPES:  # not in the usual spelling
+        content_type = content_type.partition(b";")[0].strip().lower()
+    if content_type not in _CONTENT_TYPES:
         raise EventError("content_type", "content-type is neither application/protobuf nor application/json")
     try:
-        if content_type == "application/json" or (not content_type and value.startswith(b"{")):
-            return json_format.Parse(value, RatingEvent())
+        if content_type == _JSON or (not content_type and value.startswith(_JSON_STARTS)):
+            return read_json(value)
         return RatingEvent.FromString(value)
-    except (DecodeError, json_format.ParseError, RecursionError, UnicodeDecodeError) as error:
+    except NotATimeError as error:
+        raise EventError("bad_time", f"occurredAt {error}") from error
+    except NotAnEventError as error:
+        raise EventError("undecodable", f"the value {error}") from error
+    except DecodeError as error:
         raise EventError("undecodable", f"the value is no RatingEvent: {error}") from error
 
 

@@ -1,7 +1,6 @@
 import asyncio
 import gc
-import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from itertools import count
 
 import pytest
@@ -15,13 +14,13 @@ from kindred.errors import UnavailableError
 from kindred.eventlog.client import prepare_topics
 from kindred.eventlog.consumer import EventConsumer
 from kindred.eventlog.producer import EventProducer
-from kindred.events import MAX_EVENT_BYTES, now_ms, to_message
+from kindred.events import now_ms, to_message
 from kindred.stores.port import point_id_of
 from kindred.v1 import rating_event_pb2 as pb
 from kindred.v1.reaction_pb2 import REACTION_LIKE
 from tests.support.consuming import Consuming, consuming, line, rating_consumer, ratings_of, settings_of, until
 from tests.support.films import FILMS, SPACE
-from tests.support.kafka_log import Raw, committed, read_with_headers, write_records
+from tests.support.kafka_log import Raw, committed, write_records
 from tests.support.place import Place
 from tests.support.system import BOUND
 from tests.support.watched_store import watched_backend
@@ -117,114 +116,6 @@ def _iso(milliseconds: int) -> str:
     event = pb.RatingEvent()
     event.occurred_at.FromMilliseconds(milliseconds)
     return event.occurred_at.ToJsonString()
-
-
-POISON: dict[str, tuple[str, Callable[[str], Raw]]] = {
-    "tombstone": ("empty", lambda user: Raw(user.encode(), None)),
-    "no bytes": ("empty", lambda user: Raw(user.encode(), b"")),
-    "garbage": ("undecodable", lambda user: Raw(user.encode(), b"\xff\x00garbage")),
-    "half a JSON": ("undecodable", lambda user: Raw(user.encode(), b'{"userId":')),
-    "no key": ("no_key", lambda user: Raw(None, line(user, "50", 5).value)),
-    "a key of bytes": ("bad_key", lambda user: Raw(b"\xff\xfe", line(user, "50", 5).value)),
-    "a key of a megabyte": ("key_mismatch", lambda user: Raw(b"k" * 1_000_000, line(user, "50", 5).value)),
-    "another user's key": ("key_mismatch", lambda user: Raw(b"somebody", line(user, "50", 5).value)),
-    "unknown item": ("unknown_item", lambda user: line(user, "no such item", 5)),
-    "off the scale": ("off_scale", lambda user: line(user, "50", 11)),
-    "NaN": ("off_scale", lambda user: line(user, "50", "NaN")),
-    "no opinion": (
-        "no_opinion",
-        lambda user: Raw(user.encode(), line(user, "50", 5).value.replace(b', "value": 5', b"")),
-    ),
-    "no kind": ("no_kind", lambda user: Raw(user.encode(), json.dumps({"userId": user}).encode())),
-    "next year": ("bad_time", lambda user: line(user, "50", 5, occurredAt=_iso(now_ms() + 86_400_000 * 365))),
-    "a header that is no time": (
-        "bad_time",
-        lambda user: Raw(user.encode(), line(user, "50", 5).value, [("ce_time", b"now")]),
-    ),
-    "a record of 1969": ("bad_time", lambda user: Raw(user.encode(), line(user, "50", 5).value, timestamp=-1)),
-    "text/plain": ("content_type", lambda user: Raw(user.encode(), b"hello", [("content-type", b"text/plain")])),
-    "too large": ("too_large", lambda user: Raw(user.encode(), b"{" + b" " * MAX_EVENT_BYTES)),
-    "nested attributes": (
-        "bad_attributes",
-        lambda user: Raw(
-            user.encode(), json.dumps({"userId": user, "attributesSet": {"attributes": {"a": [1]}}}).encode()
-        ),
-    ),
-}
-
-
-UNUSUAL: dict[str, Callable[[str], tuple[Raw, dict[str, float]]]] = {
-    "repeated headers": lambda user: (Raw(user.encode(), b"bad", [("a", b"1"), ("b", b"2"), ("a", b"3")]), {}),
-    "neither key nor value": lambda _: (Raw(None, None), {}),
-    "as large as a record can be": lambda user: (Raw(user.encode(), b"{" + b" " * 1_048_400), {}),
-}
-"""A record that only other clients write, and what ratings it adds; without any it must become a dead letter."""
-
-
-class TestPoison:
-    @pytest.mark.parametrize("case", POISON)
-    async def test_poison_goes_to_the_dead_letters_and_stops_nobody(
-        self, consumer: Consuming, user: str, case: str
-    ) -> None:
-        """Between good events, one that can never be applied becomes a dead letter, whole and with its reason."""
-        reason, make = POISON[case]
-        bad = make(user)
-        headers = [*bad.headers, ("trace", b"\x00\xff"), ("empty", b"")]
-        places = await consumer.write(
-            Raw(user.encode(), line(user, "50", 4).value, partition=2),
-            Raw(bad.key, bad.value, headers, bad.timestamp, partition=2),
-            Raw(user.encode(), line(user, "172", 4).value, partition=2),
-            max_request_size=2**21,
-        )
-        await consumer.applied(user, {"50": 4.0, "172": 4.0})
-        partition, offset = places[1]
-        await until(lambda: _offset(consumer, partition), places[2][1] + 1, consumer.task)
-        [letter] = [
-            each
-            for each in await consumer.dead()
-            if (each.header("kindred-partition"), each.header("kindred-offset"))
-            == (str(partition).encode(), str(offset).encode())
-        ]
-        assert (letter.key, letter.value) == (bad.key, bad.value)
-        assert {name: letter.header(name) for name, _ in headers} == dict(headers)
-        assert letter.header("kindred-reason") == reason.encode()
-        assert letter.header("kindred-error")
-        assert letter.header("kindred-topic") == consumer.settings.topic.encode()
-        assert letter.header("kindred-failed-at")
-
-    @pytest.mark.parametrize("case", UNUSUAL)
-    async def test_unusual_records_stop_nobody(self, own_films: Place, kafka: str, user: str, case: str) -> None:
-        """Records that only other clients write become dead letters; what comes after them is applied."""
-        good = [line(user, "50", 4), line(user, "172", 4)]
-        unusual, applied = UNUSUAL[case](user)
-        settings = settings_of(own_films, kafka, session_timeout=2, partitions=1)
-        async with consuming(settings) as running:
-            await running.write(good[0], unusual, good[1], max_request_size=2**21)
-            await running.applied(user, {"50": 4.0, "172": 4.0, **applied})
-            await until(lambda: _offset(running, 0), 3, running.task)
-            letters = await read_with_headers(kafka, settings.dead_letter_topic)
-        if applied:
-            assert letters == []
-        else:
-            [(letter, headers)] = letters
-            assert letter.header("kindred-offset") == b"1"
-            assert letter.key == unusual.key
-            if (size := letter.header("kindred-value-bytes")) is None:
-                assert (letter.value or None) == unusual.value
-            else:  # a broker that takes nothing larger gets the beginning
-                assert unusual.value is not None
-                assert letter.value is not None
-                assert (int(size), unusual.value.startswith(letter.value)) == (len(unusual.value), True)
-            assert headers[: len(unusual.headers)] == [(name, value or b"") for name, value in unusual.headers]
-
-    async def test_a_flood_of_poison_is_worked_off(self, consumer: Consuming, user: str) -> None:
-        """Two thousand bad events in a row all become dead letters, and the good one behind them is applied."""
-        bad = [Raw(user.encode(), b"poison %d" % number) for number in range(2_000)]
-        places = await consumer.write(*bad, line(user, "50", 4), linger_ms=50)
-        await consumer.applied(user, {"50": 4.0})
-        await until(lambda: _offset(consumer, places[-1][0]), places[-1][1] + 1, consumer.task)
-        letters = [each.value for each in await consumer.dead() if each.key == user.encode()]
-        assert letters == [each.value for each in bad]
 
 
 async def _offset(consumer: Consuming, partition: int) -> int | None:

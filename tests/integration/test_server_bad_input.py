@@ -43,12 +43,15 @@ WRONG_VALUES = {
 }
 WRONG_TIMES = {
     "before 1970": Timestamp(seconds=-1),
+    "never set": Timestamp(),
+    "in milliseconds called seconds": Timestamp(seconds=1_700_000),
+    "in 1970": Timestamp(seconds=365 * 86_400 - 1, nanos=999_999_999),
     "in the year 1": Timestamp(seconds=-62_135_596_800),
     "in 2200": Timestamp(seconds=7_258_118_400),
     "tomorrow": Timestamp(seconds=now_ms() // 1000 + 86_400),
     "beyond all calendars": Timestamp(seconds=2**62),
-    "with too many nanoseconds": Timestamp(seconds=5, nanos=10**9),
-    "with negative nanoseconds": Timestamp(seconds=5, nanos=-1),
+    "with too many nanoseconds": Timestamp(seconds=1_700_000_000, nanos=10**9),
+    "with negative nanoseconds": Timestamp(seconds=1_700_000_000, nanos=-1),
 }
 WRONG_ATTRIBUTES = {
     "null": Value(null_value=0),

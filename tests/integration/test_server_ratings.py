@@ -24,6 +24,10 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 _numbers = count(1)
 
 
+LONG_AGO = 1_000_000_000_000
+"""2001, in milliseconds since 1970."""
+
+
 @pytest.fixture
 def user() -> str:
     """A user whom no other test knows."""
@@ -184,16 +188,16 @@ def _later(token: str) -> str:
 class TestMerging:
     async def test_the_latest_rating_wins_whatever_the_order(self, system: System, user: str) -> None:
         """Ratings of one item arrive in any order; the one given last stands."""
-        await record(system, user, new("50", 1, 2_000))
-        await record(system, user, new("50", 5, 3_000))
-        await record(system, user, new("50", 2, 1_000))
-        token = await record(system, user, new("172", 4, 1))
+        await record(system, user, new("50", 1, LONG_AGO + 2_000))
+        await record(system, user, new("50", 5, LONG_AGO + 3_000))
+        await record(system, user, new("50", 2, LONG_AGO + 1_000))
+        token = await record(system, user, new("172", 4, LONG_AGO + 1))
         assert await values(system, user, token) == {"50": 5.0, "172": 4.0}
 
     async def test_of_two_at_the_same_time_the_later_record_wins(self, system: System, user: str) -> None:
         """At the same millisecond the order of the log decides."""
-        await record(system, user, new("50", 1, 2_000))
-        token = await record(system, user, new("50", 2, 2_000))
+        await record(system, user, new("50", 1, LONG_AGO + 2_000))
+        token = await record(system, user, new("50", 2, LONG_AGO + 2_000))
         assert await values(system, user, token) == {"50": 2.0}
 
     async def test_a_thousand_ratings_at_once_are_all_there(self, system: System, user: str) -> None:
@@ -214,7 +218,7 @@ class TestListRatings:
     @pytest.mark.parametrize("size", [1, 2, 5, 12, 13, 1_000])
     async def test_pages_are_complete_and_in_order(self, system: System, user: str, size: int) -> None:
         """Pages of any size, put together, are all ratings, newest first, ties by item id, each once."""
-        times = {film: 1_000 + 1_000 * (place // 3) for place, film in enumerate([*SPACE, *ROMANCE])}
+        times = {film: LONG_AGO + 1_000 * (place // 3) for place, film in enumerate([*SPACE, *ROMANCE])}
         token = await record(system, user, *(new(film, 3, when) for film, when in times.items()))
         expected = sorted(times, key=lambda film: (-times[film], film))
         pages = await _pages(system, user, token, size)
@@ -225,7 +229,7 @@ class TestListRatings:
     async def test_paging_goes_on_where_it_was_although_ratings_come_and_go(self, system: System, user: str) -> None:
         """While ratings are added and taken back, what was there all the time is listed exactly once."""
         films = [*SPACE, *ROMANCE]
-        token = await record(system, user, *(new(film, 3, 1_000 + place) for place, film in enumerate(films[:10])))
+        token = await record(system, user, *(new(film, 3, LONG_AGO + place) for place, film in enumerate(films[:10])))
         request = pb.ListRatingsRequest(user_id=user, page_size=4, at_least_as_fresh=token)
         first = await system.client.ratings.ListRatings(request, timeout=BOUND)
         await record(system, user, new(films[10], 3))

@@ -1,6 +1,5 @@
 """A profile is a pure function of its events in the log: bit for bit, however they are delivered."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -21,6 +20,7 @@ from kindred.ratings import (
 )
 from kindred.stores.payload import read_user, user_payload
 from kindred.stores.port import StoredUser
+from tests.support.profile_oracle import bits, reference
 
 ITEMS = st.sampled_from([0, 1, 2, 3, 250, 2**31, 2**32 - 1])
 VALUES = st.one_of(st.integers(0, 20).map(lambda halves: halves / 2), st.floats(0, 100))
@@ -45,45 +45,6 @@ def events(times: st.SearchStrategy[int] = TIMES) -> st.SearchStrategy[ProfileEv
 LOGS = st.lists(events(), max_size=30)
 LIVES = LOGS.map(lambda log: [event for event in log if not isinstance(event, Forgotten)])
 """Logs of users whom nobody forgets."""
-
-
-def reference(log: Sequence[ProfileEvent]) -> UserProfile:
-    """The rule, said slowly: drop what is forgotten, sort by (time, place in the log), let later events overwrite."""
-    forgotten_at = max((event.at for event in log if isinstance(event, Forgotten)), default=None)
-    last = max((place for place, event in enumerate(log) if isinstance(event, Forgotten)), default=-1)
-    ratings: dict[int, tuple[float, int]] = {}
-    attributes: tuple[Attributes, int | None] = ({}, None)
-    for event in sorted(
-        log[last + 1 :], key=lambda event: event.at
-    ):  # stable: the place in the log decides between equal times
-        if forgotten_at is not None and event.at <= forgotten_at:
-            continue
-        if isinstance(event, Rated):
-            ratings[event.item] = (event.value, event.at)
-        elif isinstance(event, Retracted):
-            ratings[event.item] = (float("nan"), event.at)
-        elif isinstance(event, AttributesSet):
-            attributes = (event.attributes, event.at)
-    rows = sorted(ratings.items())
-    return UserProfile(
-        np.array([item for item, _ in rows], np.uint32),
-        np.array([value for _, (value, _) in rows], np.float32),
-        np.array([at for _, (_, at) in rows], np.int64),
-        forgotten_at,
-        *attributes,
-    )
-
-
-def bits(profile: UserProfile) -> tuple[object, ...]:
-    """Everything in a profile, down to the bits and types; independent of how profiles compare themselves."""
-    columns = (profile.items, profile.values, profile.rated_at)
-    attributes = sorted((name, repr(value)) for name, value in profile.attributes.items())
-    return (
-        *((column.dtype.str, column.shape, column.tobytes()) for column in columns),
-        profile.forgotten_at,
-        attributes,
-        profile.attributes_at,
-    )
 
 
 def frozen(profile: UserProfile) -> UserProfile:
@@ -182,6 +143,20 @@ def test_events_at_distinct_times_may_come_in_any_order(log: list[ProfileEvent],
     for event in shuffled:
         profile = merge(profile, [event])
     assert bits(profile) == expected
+
+
+@given(LIVES, ITEMS, st.lists(st.none() | VALUES, min_size=2, max_size=4), st.booleans())
+def test_at_the_same_time_the_later_in_the_log_stands(
+    log: list[ProfileEvent], item: int, values: list[float | None], together: bool
+) -> None:
+    """Of ratings and retractions of one item at one time the last in the log stands, in one batch or one by one."""
+    ties = [Retracted(item, 13) if value is None else Rated(item, value, 13) for value in values]
+    profile = merge(EMPTY_PROFILE, log)
+    for batch in [ties] if together else [[tie] for tie in ties]:
+        profile = merge(profile, batch)
+    [place] = np.flatnonzero(profile.items == item)
+    expected = np.float32(np.nan if values[-1] is None else values[-1])
+    assert profile.values[place].tobytes() == expected.tobytes()
 
 
 @given(LOGS, TIMES)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +16,7 @@ from kindred import events
 from kindred.catalog import Catalog
 from kindred.eventlog.broker import Record
 from kindred.events import (
+    EARLIEST_MS,
     FUTURE_TOLERANCE_MS,
     MAX_EVENT_BYTES,
     EventDecoder,
@@ -27,8 +28,10 @@ from kindred.events import (
 )
 from kindred.items import CatalogEntry, Item
 from kindred.ratings import AttributesSet, Forgotten, ProfileEvent, Rated, RatingScale, Retracted
+from kindred.rfc3339 import NotATimeError, milliseconds_of
 from kindred.v1 import rating_event_pb2 as pb
 from kindred.v1.reaction_pb2 import REACTION_DISLIKE, REACTION_LIKE
+from tests.support.bad_events import BAD
 
 NOW = 1_700_000_000_000
 RECORDED = NOW - 1_000
@@ -175,7 +178,7 @@ class TestTime:
             (None, b"2023-11-14T23:13:19.250+01:00", NOW - 750),
             (NOW - 5, None, NOW - 5),
             (NOW - 5, b"2023-11-14T22:13:19.250Z", NOW - 5),
-            (0, b"2023-11-14T22:13:19.250Z", 0),
+            (EARLIEST_MS, b"2023-11-14T22:13:19.250Z", EARLIEST_MS),
             (NOW - 5, b"nonsense", NOW - 5),
         ],
     )
@@ -201,18 +204,18 @@ class TestTime:
         """A time that would depend on the machine's time zone, or is in another form than RFC 3339, is refused."""
         assert reason(record(README, {"ce_time": ce_time})) == "bad_time"
 
-    @pytest.mark.parametrize("at", [0, NOW, NOW + FUTURE_TOLERANCE_MS])
+    @pytest.mark.parametrize("at", [EARLIEST_MS, NOW, NOW + FUTURE_TOLERANCE_MS])
     def test_the_bounds_are_allowed(self, at: int) -> None:
-        """1970 itself and clocks that are five minutes ahead are fine."""
+        """The first moment of 1971 and clocks that are five minutes ahead are fine."""
         message = rated(item_id="50", value=4)
         message.occurred_at.CopyFrom(stamp(at))
         assert DECODER.decode(record(message.SerializeToString()))[1].at == at
         assert check_time(at, NOW) is None
 
-    @pytest.mark.parametrize("at", [-1, -(10**12), NOW + FUTURE_TOLERANCE_MS + 1, NOW * 2])
+    @pytest.mark.parametrize("at", [-1, -(10**12), 0, EARLIEST_MS - 1, NOW + FUTURE_TOLERANCE_MS + 1, NOW * 2])
     @pytest.mark.parametrize("place", ["event", "record"])
     def test_what_is_beyond_is_refused(self, at: int, place: str) -> None:
-        """A time before 1970 or further in the future is refused, wherever it stands."""
+        """A time before 1971 or further in the future is refused, wherever it stands."""
         message = rated(item_id="50", value=4)
         if place == "event":
             message.occurred_at.CopyFrom(stamp(at))
@@ -221,10 +224,62 @@ class TestTime:
         )
         assert check_time(at, NOW)
 
-    @pytest.mark.parametrize("ce_time", [b"1969-12-31T23:59:59.999Z", b"2200-01-01T00:00:00Z"])
+    @pytest.mark.parametrize("ce_time", [b"1970-12-31T23:59:59.999Z", b"2200-01-01T00:00:00Z"])
     def test_a_header_beyond_is_refused(self, ce_time: bytes) -> None:
-        """A `ce_time` before 1970 or in 2200 is refused."""
+        """A `ce_time` before 1971 or in 2200 is refused."""
         assert reason(record(README, {"ce_time": ce_time})) == "bad_time"
+
+    @pytest.mark.parametrize(
+        ("at", "says"),
+        [
+            (0, "a clock that was never set?"),
+            (86_400, "a clock that was never set?"),
+            (-NOW, "a clock that was never set?"),
+            (NOW // 1_000, "seconds taken for milliseconds?"),
+            (NOW + FUTURE_TOLERANCE_MS + 1, "in the future"),
+            (NOW * 1_000, "milliseconds taken for seconds?"),
+        ],
+    )
+    def test_what_is_probably_wrong_is_said(self, at: int, says: str) -> None:
+        """A time that is out of bounds by a unit or a clock is refused with a guess at which."""
+        assert str(check_time(at, NOW)).endswith(says)
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("1971-01-01T00:00:00Z", EARLIEST_MS),
+            ("2023-11-14T22:13:20.1Z", NOW + 100),
+            ("2023-11-14T22:13:20.000999999Z", NOW),
+            ("2023-11-14T22:13:20.123456789-00:00", NOW + 123),
+            ("2023-11-15T21:43:20+23:30", NOW),
+            ("1969-12-31T23:59:59.9999Z", -1),
+            ("0001-01-01T00:00:00+23:59", -62_135_683_140_000),
+        ],
+    )
+    def test_rfc_3339(self, text: str, expected: int) -> None:
+        """Offsets and up to nine digits of a fraction are RFC 3339; times round down."""
+        assert milliseconds_of(text) == expected
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "2023-11-14T22:13:20+99:00",
+            "2023-11-14T22:13:20.Z",
+            "2023-11-14T22:13:20.1234567890Z",
+            "2023-11-14 22:13:20Z",
+            "2023-11-14t22:13:20z",
+            "٢٠٢٣-11-14T22:13:20Z",
+            "2023-11-14T22:13:20Z\n",
+            "2023-11-14T22:13Z",
+            "2023-02-29T00:00:00Z",
+            "2023-11-14T25:13:20Z",
+            "0000-01-01T00:00:00Z",
+        ],
+    )
+    def test_what_only_looks_like_rfc_3339(self, text: str) -> None:
+        """Other forms of ISO 8601, digits of other scripts and days that are none are no times."""
+        with pytest.raises(NotATimeError):
+            milliseconds_of(text)
 
     @pytest.mark.parametrize(
         ("seconds", "nanos", "expected"), [(0, 0, 0), (1, 999_999, 1000), (1, 1_000_000, 1001), (-1, 999_999_999, -1)]
@@ -240,90 +295,48 @@ class TestTime:
         assert reason(record(message.SerializeToString())) == "bad_time"
 
 
-def attributes(**values: Value) -> bytes:
-    """An event that sets attributes."""
-    return event(attributes_set=pb.AttributesSet(attributes=values)).SerializeToString()
-
-
-BAD: dict[str, tuple[str, Record]] = {
-    "tombstone": ("empty", record(None)),
-    "no bytes": ("empty", record(b"")),
-    "what no client could read": ("unreadable", record(None, {"kindred-unreadable": b"a header is no text"})),
-    "too large": ("too_large", record(b"{" + b" " * MAX_EVENT_BYTES + README[1:])),
-    "unknown content type": ("content_type", record(README, {"content-type": b"text/plain"})),
-    "content type in no text": ("content_type", record(README, {"content-type": b"\xff\xfe"})),
-    "text": ("undecodable", record(b"hello")),
-    "half an event": ("undecodable", record(README[:20])),
-    "truncated protobuf": ("undecodable", record(rated(item_id="50", value=4).SerializeToString()[:-3])),
-    "unknown field": ("undecodable", record(b'{"userId":"7","rates":{"itemId":"50","value":5}}')),
-    "misspelt field": ("undecodable", record(b'{"userId":"7","rated":{"item":"50","value":5}}')),
-    "text for a number": ("undecodable", record(b'{"userId":"7","rated":{"itemId":"50","value":"five"}}')),
-    "two kinds": ("undecodable", record(b'{"userId":"7","forgotten":{},"rated":{"itemId":"50","value":5}}')),
-    "a key twice": ("undecodable", record(b'{"userId":"7","userId":"7","forgotten":{}}')),
-    "a list": ("undecodable", record(b'["userId"]', JSON)),
-    "a number": ("undecodable", record(b"17", JSON)),
-    "null": ("undecodable", record(b"null", JSON)),
-    "another encoding": ("undecodable", record(README.decode().encode("utf-16"), JSON)),
-    "deep nesting": (
-        "undecodable",
-        record(b'{"userId":"7","attributesSet":{"attributes":{"a":' + b"[" * 20_000 + b"]" * 20_000 + b"}}}"),
-    ),
-    "half a character": ("undecodable", record(b'{"userId":"7","rated":{"itemId":"\\ud800","value":5}}')),
-    "unknown reaction by name": ("undecodable", record(b'{"userId":"7","rated":{"itemId":"50","reaction":"LOVE"}}')),
-    "no key": ("no_key", record(README, key=None)),
-    "an empty key": ("no_key", record(README, key=b"")),
-    "a key that is no text": ("bad_key", record(README, key=b"\xff")),
-    "the key of another user": ("key_mismatch", record(README, key=b"8")),
-    "a key that looks alike": ("key_mismatch", record(README, key=b"07")),
-    "no user": ("bad_id", record(b'{"rated":{"itemId":"50","value":5}}')),
-    "a long user id": ("bad_id", record(b'{"userId":"' + b"7" * 257 + b'","forgotten":{}}', key=b"7" * 257)),
-    "a control character": ("bad_id", record(b'{"userId":"7\\u0000","forgotten":{}}', key=b"7\0")),
-    "no kind": ("no_kind", record(b'{"userId":"7"}')),
-    "no item": ("bad_id", record(b'{"userId":"7","rated":{"value":5}}')),
-    "an unknown item": ("unknown_item", record(b'{"userId":"7","rated":{"itemId":"51","value":5}}')),
-    "an unknown external id": ("unknown_item", record(b'{"userId":"7","retracted":{"itemId":"imdb:tt1"}}')),
-    "above the scale": ("off_scale", record(b'{"userId":"7","rated":{"itemId":"50","value":5.01}}')),
-    "below the scale": ("off_scale", record(b'{"userId":"7","rated":{"itemId":"50","value":0}}')),
-    "NaN": ("off_scale", record(b'{"userId":"7","rated":{"itemId":"50","value":"NaN"}}')),
-    "NaN in protobuf": ("off_scale", record(rated(item_id="50", value=math.nan).SerializeToString())),
-    "infinity": ("off_scale", record(b'{"userId":"7","rated":{"itemId":"50","value":"Infinity"}}')),
-    "minus infinity": ("off_scale", record(b'{"userId":"7","rated":{"itemId":"50","value":"-Infinity"}}')),
-    "no opinion": ("no_opinion", record(b'{"userId":"7","rated":{"itemId":"50"}}')),
-    "an unspecified reaction": ("no_opinion", record(rated(item_id="50", reaction=0).SerializeToString())),
-    "an unknown reaction": ("no_opinion", record(rated(item_id="50", reaction=77).SerializeToString())),
-    "an attribute that is null": ("bad_attributes", record(attributes(a=Value(null_value=0)))),
-    "an attribute that is null in JSON": (
-        "bad_attributes",
-        record(b'{"userId":"7","attributesSet":{"attributes":{"a":null}}}'),
-    ),
-    "an attribute without a value": ("bad_attributes", record(attributes(a=Value()))),
-    "an attribute that is a list": ("bad_attributes", record(attributes(a=Value(list_value=ListValue())))),
-    "an attribute that is a struct": ("bad_attributes", record(attributes(a=Value(struct_value=Struct())))),
-    "an attribute that is NaN": ("bad_attributes", record(attributes(a=Value(number_value=math.nan)))),
-    "an attribute that is infinite": ("bad_attributes", record(attributes(a=Value(number_value=math.inf)))),
-    "an attribute without a name": ("bad_attributes", record(attributes(**{"": Value(bool_value=True)}))),
-    "a long attribute": ("bad_attributes", record(attributes(a=Value(string_value="x" * 1_001)))),
-    "a long name": ("bad_attributes", record(attributes(**{"x" * 101: Value(bool_value=True)}))),
-    "65 attributes": (
-        "bad_attributes",
-        record(attributes(**{f"a{number}": Value(bool_value=True) for number in range(65)})),
-    ),
-}
-
-
 class TestRefusals:
     @pytest.mark.parametrize("case", BAD)
     def test_what_can_never_be_applied_has_a_reason(self, case: str) -> None:
-        """Every kind of wrong event is told apart by its reason."""
-        expected, bad = BAD[case]
-        assert reason(bad) == expected
+        """Every kind of wrong event is told apart by its reason, and its message says what is wrong with it."""
+        expected, says, make = BAD[case]
+        bad = make("7")
+        timestamp = RECORDED if bad.timestamp is None else bad.timestamp
+        with pytest.raises(EventError) as failed:
+            DECODER.decode(record(bad.value, dict(bad.headers), bad.key, timestamp))
+        assert failed.value.reason == expected
+        assert says in str(failed.value)
 
     def test_every_reason_is_tested(self) -> None:
-        """The cases above cover every reason that the module can give, beside that of times."""
+        """The cases above cover every reason that the module can give."""
         source = Path(events.__file__).read_text()
-        assert {*findall(r'EventError\(\s*"(\w+)"', source), events.UNKNOWN_ITEM} == {
-            why for why, _ in BAD.values()
-        } | {"bad_time"}
+        reasons = {*findall(r'EventError\(\s*"(\w+)"', source), events.UNKNOWN_ITEM}
+        assert reasons == {bad.reason for bad in BAD.values()}
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            rb'{"userId":"7","\ud800":1}',
+            rb'{"userId":"7","\ud800":1,"\ud800":1}',
+            b'{"userId":"7","' + b"x" * 400_000 + b'":1}',
+            b'{"userId":"7","rated":{"itemId":"50","value":"' + "é".encode() * 100_000 + b'"}}',
+            rb'{"userId":"7","\u0000\r\n\u001b[31m":1}',
+            '{"userId":"7","rated":{"itemId":"\u202e51","value":5}}'.encode(),
+        ],
+    )
+    def test_whatever_a_message_quotes_it_is_a_line_of_text(self, value: bytes) -> None:
+        """Half characters, line breaks and half a megabyte in an event leave a short, printable message."""
+        with pytest.raises(EventError) as failed:
+            DECODER.decode(record(value))
+        message = str(failed.value)
+        assert message.isprintable()
+        assert message.encode().decode() == message
+        assert len(message) <= 510
+
+    def test_a_quoted_letter_is_readable(self) -> None:
+        """A message is quoted as it is where it can be."""
+        assert str(EventError("x", "the catalog has no item 'amélie'")) == "the catalog has no item 'amélie'"
+        assert str(EventError("x", "two\n  lines\tand é\x1b")) == r"two lines and é\x1b"
 
     def test_a_header_without_a_value_is_no_header(self) -> None:
         """Kafka's headers may be null: such a content type or time says nothing, and the event is read all the same."""
@@ -338,8 +351,16 @@ class TestRefusals:
     def test_the_largest_attributes_that_a_call_takes_fit_an_event(self) -> None:
         """Attributes at every limit at once, in four-byte characters, are not too large for an event."""
         names = [chr(0x1F600 + number) * 100 for number in range(64)]
-        value = attributes(**{name: Value(string_value="🎬" * 1_000) for name in names})
-        assert isinstance(DECODER.decode(record(value))[1], AttributesSet)
+        values = pb.AttributesSet(attributes={name: Value(string_value="🎬" * 1_000) for name in names})
+        assert isinstance(DECODER.decode(record(event(attributes_set=values).SerializeToString()))[1], AttributesSet)
+
+    @pytest.mark.parametrize("value", [-0.0, 5e-324, 1e-50])
+    def test_a_zero_has_no_sign(self, value: float) -> None:
+        """On a scale that begins with zero, minus zero is the zero, and what is hardly more is a rating."""
+        decoder = EventDecoder(Catalog([CatalogEntry(50, Item("50"))]), RatingScale(0, 5), lambda: NOW)
+        _, decoded = decoder.decode(record(rated(item_id="50", value=value).SerializeToString()))
+        assert isinstance(decoded, Rated)
+        assert (decoded.value, math.copysign(1, decoded.value)) == (value, 1)
 
 
 VALID = [
@@ -363,7 +384,7 @@ def decodes_or_says_why(given_record: Record) -> None:
     except EventError:
         return
     assert user_id.encode() == given_record.key
-    assert 0 <= decoded.at <= NOW + FUTURE_TOLERANCE_MS
+    assert EARLIEST_MS <= decoded.at <= NOW + FUTURE_TOLERANCE_MS
     if isinstance(decoded, Rated):
         assert 0.5 <= decoded.value <= 5.0
 

@@ -18,7 +18,7 @@ from tests.support.watched_store import WatchedStore
 USERS = 450
 """More than two pages of users."""
 ITEMS = [*range(1, 30), 2**31 + 5, 2**32 - 1]
-BOUND = 10.0
+BOUND = 30.0
 """Seconds after which a wait has failed."""
 
 Counts = dict[int, tuple[int, int]]

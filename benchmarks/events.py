@@ -14,6 +14,7 @@ from kafka import KafkaProducer
 
 from benchmarks.report import Figure
 from cli.local_broker import LOCAL_SETTINGS, local_broker
+from cli.runtime import calm_memory
 from consumers.dead_letters import DeadLetters
 from consumers.membership import Membership
 from consumers.poison_guard import PoisonGuard
@@ -39,6 +40,7 @@ def measure_events(workspace: Path) -> list[Figure]:
     Args:
         workspace: A folder with the loaded data directory `ml-100k`.
     """
+    calm_memory()  # as every process of ours does
     return asyncio.run(_throughput(workspace))
 
 

@@ -94,7 +94,7 @@ async def running(
         StoppedError: It was told to stop before its store was open.
         OSError: The server's address is taken.
     """
-    _keep_freed_memory()
+    calm_memory()
     # Stopping goes from the last line of this to the first: no calls, then no events, then the store, then the log.
     async with AsyncExitStack() as stack:
         producer = EventProducer(settings.broker())
@@ -144,11 +144,13 @@ async def running(
         yield Running(server.address if serve else "", membership.joined, task)
 
 
-def _keep_freed_memory() -> None:
+def calm_memory() -> None:
     """Keeps the memory of an answer's arrays for the next one: glibc would give it back and fault it in each time.
 
-    See mallopt(3). Measured: a fifth of the time of a Recommend on MovieLens 100K.
+    See mallopt(3). Measured: a fifth of the time of a Recommend on MovieLens 100K. And lets the collector of cycles
+    look less often: a batch of events makes thousands of objects and no cycle; looking took a seventh of its time.
     """
+    gc.set_threshold(20_000, 20, 20)
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
         libc.mallopt(_M_TRIM_THRESHOLD, 256 * 2**20)

@@ -9,6 +9,7 @@ or again from any earlier place in the log to its end, leads to the same profile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ AttributeValue = str | float | bool
 """What an attribute of a user or an item can be."""
 
 Attributes = Mapping[str, AttributeValue]
+
+T = TypeVar("T", np.uint32, np.float32, np.int64)
 
 
 class Reaction(Enum):
@@ -167,7 +170,7 @@ def merge(profile: UserProfile, events: Iterable[ProfileEvent]) -> UserProfile:
         `Forgotten`, and the latest attributes.
     """
     events = list(events)
-    forgettings = [place for place, event in enumerate(events) if isinstance(event, Forgotten)]
+    forgettings = [place for place, event in enumerate(events) if type(event) is Forgotten]
     if forgettings:
         known = [] if profile.forgotten_at is None else [profile.forgotten_at]
         profile = UserProfile(forgotten_at=max(known + [events[place].at for place in forgettings]))
@@ -197,18 +200,32 @@ def _overlay(
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.int64]]:
     """Replaces the profile's entries by newer ones, and adds the new ones."""
     items, values, rated_at = profile.items, profile.values, profile.rated_at
-    if latest:
-        new_items = np.array(sorted(latest), np.uint32)
-        new_at = np.array([latest[item][0] for item in new_items.tolist()], np.int64)
-        new_values = np.array([latest[item][1] for item in new_items.tolist()], np.float32)
-        place = np.searchsorted(items, new_items)
-        known = np.zeros(new_items.shape, np.bool_)
-        known[place < items.size] = items[place[place < items.size]] == new_items[place < items.size]
-        wins = known.copy()
-        wins[known] = new_at[known] >= rated_at[place[known]]
+    if not latest:
+        return items, values, rated_at
+    order = sorted(latest)
+    new_items = np.array(order, np.uint32)
+    new_at = np.array([latest[item][0] for item in order], np.int64)
+    new_values = np.array([latest[item][1] for item in order], np.float32)
+    if not items.size:
+        return new_items, new_values, new_at
+    place = items.searchsorted(new_items)
+    known = items[np.minimum(place, items.size - 1)] == new_items
+    if known.any():
+        old = place[known]
+        wins = new_at[known] >= rated_at[old]
         values, rated_at = values.copy(), rated_at.copy()
-        values[place[wins]], rated_at[place[wins]] = new_values[wins], new_at[wins]
-        items = np.insert(items, place[~known], new_items[~known])
-        values = np.insert(values, place[~known], new_values[~known])
-        rated_at = np.insert(rated_at, place[~known], new_at[~known])
-    return items, values, rated_at
+        values[old[wins]], rated_at[old[wins]] = new_values[known][wins], new_at[known][wins]
+    added = ~known
+    if not added.any():
+        return items, values, rated_at
+    # By hand what np.insert does, which takes several times as long: most overlays are of one rating.
+    slots = place[added] + np.arange(np.count_nonzero(added))
+    olds = np.ones(items.size + slots.size, np.bool_)
+    olds[slots] = False
+
+    def spread(old: NDArray[T], new: NDArray[T]) -> NDArray[T]:
+        both = np.empty(olds.size, old.dtype)
+        both[olds], both[slots] = old, new[added]
+        return both
+
+    return spread(items, new_items), spread(values, new_values), spread(rated_at, new_at)

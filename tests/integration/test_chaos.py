@@ -12,7 +12,7 @@ from tests.support.chaos.plan import plan
 from tests.support.chaos.steps import call_steps, record_steps
 from tests.support.services import Services
 
-_SECONDS = 45
+_SECONDS = 50
 _ROOT = Path(__file__).parents[2]
 
 

@@ -48,14 +48,15 @@ _BESIDE = {
 }
 _STORE = {
     "kill store": Kind(("store",), 0.3, 2.0, 2.0),
-    "freeze store": Kind(("store",), 1.0, 4.0),
-    "store unavailable": Kind(("store",), 1.0, 3.0),
-    "store fails": Kind(("store",), 0.5, 2.0),  # with another code
-    "store fails after writing": Kind(("store",), 1.0, 3.0),
-    "store fails reading": Kind(("store",), 1.0, 2.0),
-    "store slow": Kind(("store",), 1.0, 4.0),
-    "store hangs": Kind(("store",), 1.0, 4.0),
-    "store writes late": Kind(("store",), 0.5, 1.5, 1.0),  # after the caller has given up, and done it again
+    "freeze store": Kind(("store",), 1.0, 3.0, 0.5),
+    "store unavailable": Kind(("store",), 1.0, 3.0, 0.5),
+    "store fails": Kind(("store",), 0.5, 2.0, 0.5),  # with another code
+    "store fails after writing": Kind(("store",), 1.0, 2.5, 0.5),
+    "store fails reading": Kind(("store",), 1.0, 2.0, 0.5),
+    "store slow": Kind(("store",), 1.0, 3.0, 0.5),
+    "store hangs": Kind(("store",), 1.0, 3.0, 0.5),
+    "store writes late": Kind(("store",), 0.5, 1.5, 0.5),  # after the caller has given up, and done it again
+    "kill in a batch": Kind(("store",), 0.5, 1.5, 0.5),  # kill -9 of a consumer that waits for the store's answer
 }
 _LOG = {
     "restart log": Kind(("log",), 0.2, 2.0, 5.0),
@@ -119,7 +120,7 @@ def plan(seed: int, seconds: float, *, log_faults: bool) -> list[Fault]:
             free_at[target] = now + duration + kind.rest
             deck.remove(name)
             break
-        now += rng.uniform(0.3, 1.5)
+        now += rng.uniform(0.2, 1.2)
     return sorted(faults, key=lambda fault: fault.at)
 
 
@@ -140,6 +141,8 @@ def _details(rng: random.Random, name: str) -> dict[str, Any]:
             details["how"] = rng.choice(("refuse", "silent", "cut"))
             if details["how"] == "cut":
                 details["bytes"] = rng.randrange(5_000)
+        case "kill in a batch":
+            details["consumer"] = rng.choice(CONSUMERS)
         case "store fails":
             details["code"] = rng.choice(_CODES)
         case "store fails after writing":

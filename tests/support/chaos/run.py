@@ -145,9 +145,11 @@ def _complaints(deployment: Deployment) -> list[str]:
     """What nobody may log."""
     logs = {child.name: child.complained() for child in deployment.everybody}
     logs["store"] = deployment.store.errors.read_text(errors="replace")
-    return [
-        f"{name} logged: …{text[max(0, text.index(word) - 500) : text.index(word) + 3000]}"
-        for name, text in logs.items()
-        for word in _COMPLAINTS
-        if word in text
-    ]
+    found = []
+    for name, text in logs.items():
+        for word in _COMPLAINTS:
+            if word in text:
+                place = text.index(word)
+                found.append(f"{name} logged: …{text[max(0, place - 500) : place + 3000]}")
+                break
+    return found

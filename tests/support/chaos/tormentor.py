@@ -62,6 +62,8 @@ class Tormentor:
     async def _inflict(self, fault: Fault) -> None:
         deployment = self._deployment
         match fault.kind.split(" ", 1):
+            case ["kill", "in a batch"]:
+                await self._kill_in_a_batch(fault)
             case ["kill", "consumer" | "server"]:
                 await self._kill(deployment.children[fault.target], fault.seconds)
             case ["stop", _]:
@@ -84,6 +86,16 @@ class Tormentor:
         self.kills[f"kill -9 {child.name}"] += 1
         await asyncio.sleep(seconds)
         child.start()
+
+    async def _kill_in_a_batch(self, fault: Fault) -> None:
+        name = fault.details["consumer"]
+        async with self._turns[name]:
+            self._deployment.store.tell(hanging=True, methods=["UpdateBatch"])
+            await asyncio.sleep(fault.seconds)  # there is always something to read
+            self._deployment.children[name].kill()
+            self.kills[f"kill -9 {name}"] += 1
+            self._deployment.store.tell()
+            self._deployment.children[name].start()
 
     async def _stop(self, child: Child, seconds: float) -> None:
         await self.end(child)

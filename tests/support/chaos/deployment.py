@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cli.local_broker import LOCAL_SETTINGS, local_broker
-from tests.support.apache_kafka.broker import ApacheKafka
+from kindred.items import CatalogEntry, Item
+from tests.support.apache_kafka.broker import ApacheKafka, _free_ports
 from tests.support.chaos.children import Child
 from tests.support.chaos.plan import CONSUMERS, GUEST, MEMBERS, SERVERS, SESSION_TIMEOUT
+from tests.support.chaos.steps import GENERATED
 from tests.support.chaos.store import StoreProcess
 from tests.support.films import fill_with_films
 from tests.support.place import Place
-from tests.support.processes import free_port, serving
+from tests.support.processes import serving
 from tests.support.system import fresh_names
 from tests.support.tcp_proxy import Wire, wire_to
 
@@ -76,11 +78,12 @@ class Deployment:
         self.hands = stack.enter_context(ThreadPoolExecutor(16, thread_name_prefix="chaos"))
         """For what blocks; children end with the thread that starts them, and these stay."""
         self.names = fresh_names()
-        store_port = free_port()
+        # Ports that the system gives to no connection while their owners are down.
+        store_port, *server_ports = _free_ports(1 + len(SERVERS))
         self.store_address = f"127.0.0.1:{store_port}"
         self.store = StoreProcess(folder / "store", store_port, folder / "store.err")
         stack.callback(self.store.kill)
-        self.ports = {name: free_port() for name in SERVERS}
+        self.ports = dict(zip(SERVERS, server_ports, strict=True))
         self.wires: dict[str, Wire] = {}
         self.children: dict[str, Child] = {}
         self._folder = folder
@@ -114,7 +117,11 @@ class Deployment:
     async def start(self) -> None:
         """Loads the films and starts everybody but the guest; returns when they are ready."""
         await self.by_hand(self.store.start)
-        await self.by_hand(fill_with_films, Place(self.options()).builder())
+        place = Place(self.options())
+        await self.by_hand(fill_with_films, place.builder())
+        store = await place.open()
+        await store.insert_items([CatalogEntry(int(item), Item(item, f"Item {item}")) for item in GENERATED])
+        await store.close()
         for name in MEMBERS:
             self.children[name].start()
         await self.ready()
@@ -146,7 +153,7 @@ def _log(folder: Path, services: str, stack: ExitStack) -> Any:
     if services != "kafka":
         yield Log(stack.enter_context(local_broker(0)))
         return
-    port = free_port()
+    [port] = _free_ports(1)
     # It tells clients the wire's address as its own: all that they say to it goes that way.
     settings = {"group.min.session.timeout.ms": "1000", "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}"}
     broker = ApacheKafka(folder, settings=settings)

@@ -10,8 +10,11 @@ from tests.support.films import FILMS, USERS
 
 HOT = ("7", "ann", "hot-1")
 """Who is in a third of all events, of every producer at once."""
-OTHERS = (*USERS, *(f"user-{number}" for number in range(40)), *map(str, range(90_001, 90_011)), "Zoë 🎬", "a/b?c=d")
-ITEMS = tuple(film.item_id for film in FILMS if film.item_id != "unrated")
+OTHERS = (*USERS, *(f"user-{number}" for number in range(120)), *map(str, range(90_001, 90_031)), "Zoë 🎬", "a/b?c=d")
+"""So many that most of what is lost on the way is not covered up by later events."""
+FILM_IDS = tuple(film.item_id for film in FILMS if film.item_id != "unrated")
+GENERATED = tuple(map(str, range(1_001, 1_081)))
+"""Items beside the films."""
 EXTERNAL = {f"{kind}:{name}": film.item_id for film in FILMS for kind, name in film.external_ids.items()}
 """What else items are called."""
 POISON = (
@@ -73,13 +76,14 @@ def record_steps(seed: int, producer: str, form: str, rate: float) -> Iterator[S
             continue
         kind = rng.choices(("rated", "retracted", "forgotten", "attributes"), (80, 12, 1.5, 6.5))[0]
         poison = rng.choice(POISON) if rng.random() < 0.02 else ""
+        user = _user(rng)
         step = Step(
             name=f"{producer}-{number}",
             at=at,
-            user=_user(rng),
+            user=user,
             kind="rated" if poison else kind,
             occurred=_occurred(rng, at),
-            ratings={_item(rng): _value(rng)} if poison or kind in ("rated", "retracted") else {},
+            ratings={_item(rng, user): _value(rng)} if poison or kind in ("rated", "retracted") else {},
             attributes=_attributes(rng, f"{producer}-{number}") if kind == "attributes" else {},
             form=form,
             place=rng.choices(("field", "ce_time", "timestamp"), (8, 1, 1))[0],
@@ -103,7 +107,7 @@ def call_steps(seed: int, producer: str, rate: float) -> Iterator[Step]:
         number += 1
         name, user = f"{producer}-{number}", _user(rng)
         kind = rng.choices(("rated", "retracted", "forgotten", "attributes", "item"), (72, 12, 4, 8, 4))[0]
-        items = rng.sample(ITEMS, rng.randint(1, 4))
+        items = rng.sample(FILM_IDS if user in HOT else FILM_IDS + GENERATED, rng.randint(1, 4))
         step = Step(name, at, user, kind, server=rng.randrange(2))
         match kind:
             case "rated":
@@ -123,8 +127,10 @@ def _user(rng: Random) -> str:
     return rng.choice(HOT if rng.random() < 0.35 else OTHERS)
 
 
-def _item(rng: Random) -> str:
-    return rng.choice([*EXTERNAL] if rng.random() < 0.1 else ITEMS)
+def _item(rng: Random, user: str) -> str:
+    if rng.random() < 0.1:
+        return rng.choice([*EXTERNAL])
+    return rng.choice(FILM_IDS if user in HOT else FILM_IDS + GENERATED)
 
 
 def _value(rng: Random) -> float | str:

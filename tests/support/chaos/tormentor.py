@@ -13,6 +13,7 @@ from tests.support.tcp_proxy import Wire
 
 _REINDEX_SECONDS = 120.0
 _WATCH_SECONDS = 0.2
+_JOIN_SECONDS = 10.0
 
 
 class Tormentor:
@@ -89,13 +90,17 @@ class Tormentor:
 
     async def _kill_in_a_batch(self, fault: Fault) -> None:
         name = fault.details["consumer"]
-        async with self._turns[name]:
+        child = self._deployment.children[name]
+        async with self._turns[name], self._turns["log"]:
+            deadline = time.monotonic() + _JOIN_SECONDS
+            while not child.ready and time.monotonic() < deadline:  # noqa: ASYNC110  # another process does it
+                await asyncio.sleep(_WATCH_SECONDS)
             self._deployment.store.tell(hanging=True, methods=["UpdateBatch"])
             await asyncio.sleep(fault.seconds)  # there is always something to read
-            self._deployment.children[name].kill()
+            child.kill()
             self.kills[f"kill -9 {name}"] += 1
             self._deployment.store.tell()
-            self._deployment.children[name].start()
+            child.start()
 
     async def _stop(self, child: Child, seconds: float) -> None:
         await self.end(child)

@@ -42,11 +42,11 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self.wanted = False
         """Whether it is to be alive."""
-        self._said_before = 0
+        self._said_before = self._complained_before = 0
 
     def start(self) -> None:
         """Starts it."""
-        self._said_before = len(self.said())
+        self._said_before, self._complained_before = len(self.said()), len(self.complained())
         with self.output.open("ab") as output, self.errors.open("ab") as errors:
             self._process = subprocess.Popen(  # noqa: S603  # our own command
                 [KINDRED, *self.arguments],
@@ -100,6 +100,11 @@ class Child:
     def ready(self) -> bool:
         """Whether a consumer has joined the group since it was last started."""
         return self.wanted and "ready" in self.said()[self._said_before :]
+
+    @property
+    def spoke(self) -> bool:
+        """Whether it has put out or logged anything since it was last started."""
+        return len(self.said()) > self._said_before or len(self.complained()) > self._complained_before
 
     def died(self) -> int | None:
         """The exit code of a process that ended although nobody ended it; None if it lives or was ended."""

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 from tests.support.chaos.children import Child
 from tests.support.chaos.deployment import Deployment
-from tests.support.chaos.plan import MEMBERS, Fault
+from tests.support.chaos.plan import CONSUMERS, MEMBERS, Fault
 from tests.support.tcp_proxy import Wire
 
 _REINDEX_SECONDS = 120.0
 _WATCH_SECONDS = 0.2
-_JOIN_SECONDS = 10.0
+_JOIN_SECONDS = 8.0
+_LATE_SECONDS = 2.0
 
 
 class Tormentor:
@@ -42,7 +43,7 @@ class Tormentor:
         async with asyncio.TaskGroup() as group:
             for fault in faults:
                 await asyncio.sleep(max(0.0, started + fault.at - time.monotonic()))
-                group.create_task(self._in_turn(fault))
+                group.create_task(self._in_turn(fault, started + fault.at + _LATE_SECONDS))
 
     async def watch(self) -> None:
         """Looks for processes that die of themselves, until it is cancelled."""
@@ -54,8 +55,11 @@ class Tormentor:
                     self.problems.append(f"{child.name} ended by itself with {code}: …{child.complained()[-1500:]}")
             await asyncio.sleep(_WATCH_SECONDS)
 
-    async def _in_turn(self, fault: Fault) -> None:
-        async with self._turns[fault.target]:  # coming back may take longer than the plan has thought
+    async def _in_turn(self, fault: Fault, latest: float) -> None:
+        async with self._turns[fault.target]:
+            if time.monotonic() > latest:  # the one before took longer to come back than the plan has thought
+                self.faults["left out"] += 1
+                return
             print(fault, flush=True)
             self.faults[fault.kind] += 1
             await self._inflict(fault)
@@ -92,15 +96,27 @@ class Tormentor:
         name = fault.details["consumer"]
         child = self._deployment.children[name]
         async with self._turns[name], self._turns["log"]:
-            deadline = time.monotonic() + _JOIN_SECONDS
-            while not child.ready and time.monotonic() < deadline:  # noqa: ASYNC110  # another process does it
-                await asyncio.sleep(_WATCH_SECONDS)
+            await self._joined(child)
             self._deployment.store.tell(hanging=True, methods=["UpdateBatch"])
             await asyncio.sleep(fault.seconds)  # there is always something to read
             child.kill()
             self.kills[f"kill -9 {name}"] += 1
             self._deployment.store.tell()
             child.start()
+
+    async def _write_late(self, fault: Fault) -> None:
+        async with self._turns["log"]:  # or there would be nothing to write
+            await self._joined(*(self._deployment.children[name] for name in CONSUMERS))
+            self._deployment.store.tell(delay=fault.details["delay"], late=True, methods=["UpdateBatch"])
+            await asyncio.sleep(fault.seconds)
+            self._deployment.store.tell()
+
+    @staticmethod
+    async def _joined(*consumers: Child) -> None:
+        """Waits until one of some consumers has joined the group, but not for ever: others torment it."""
+        deadline = time.monotonic() + _JOIN_SECONDS
+        while not any(each.ready for each in consumers) and time.monotonic() < deadline:  # noqa: ASYNC110  # processes do it
+            await asyncio.sleep(_WATCH_SECONDS)
 
     async def _stop(self, child: Child, seconds: float) -> None:
         await self.end(child)
@@ -109,6 +125,9 @@ class Tormentor:
 
     async def end(self, child: Child) -> None:
         """Ends a process with SIGTERM; it has to end well."""
+        deadline = time.monotonic() + _JOIN_SECONDS
+        while not child.spoke and time.monotonic() < deadline:  # noqa: ASYNC110  # another process does it
+            await asyncio.sleep(_WATCH_SECONDS)  # before, nobody has told Python what to do with the signal
         code = await self._deployment.by_hand(child.stop)
         self.kills[f"SIGTERM {child.name}"] += 1
         if code != 0:
@@ -159,6 +178,9 @@ class Tormentor:
             await asyncio.sleep(fault.seconds)
             await by_hand(store.start)
             return
+        if fault.kind == "store writes late":
+            await self._write_late(fault)
+            return
         if fault.kind == "freeze store":
             await _freeze(store, fault.seconds)
             return
@@ -176,8 +198,6 @@ class Tormentor:
                 store.tell(delay=details["delay"])
             case "store hangs":
                 store.tell(hanging=True)
-            case "store writes late":
-                store.tell(delay=details["delay"], late=True, methods=["UpdateBatch"])
         await asyncio.sleep(fault.seconds)
         store.tell()
 

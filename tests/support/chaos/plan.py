@@ -27,12 +27,14 @@ class Kind:
         shortest: The least seconds that it lasts.
         longest: The most seconds that it lasts.
         rest: Seconds in which its target is not hit again: it has to come back first.
+        needs: Who has to be well meanwhile.
     """
 
     targets: tuple[str, ...]
     shortest: float
     longest: float
     rest: float = 1.0
+    needs: tuple[str, ...] = ()
 
 
 _BESIDE = {
@@ -55,14 +57,16 @@ _STORE = {
     "store fails reading": Kind(("store",), 1.0, 2.0, 0.5),
     "store slow": Kind(("store",), 1.0, 3.0, 0.5),
     "store hangs": Kind(("store",), 1.0, 3.0, 0.5),
-    "store writes late": Kind(("store",), 0.5, 1.5, 0.5),  # after the caller has given up, and done it again
-    "kill in a batch": Kind(("store",), 0.5, 1.5, 0.5),  # kill -9 of a consumer that waits for the store's answer
+    "store writes late": Kind(("store",), 0.5, 1.5, 2.0, ("log",)),  # after the caller has given up, and done it again
+    "kill in a batch": Kind(
+        ("store",), 0.5, 1.5, 0.5, ("log",)
+    ),  # kill -9 of a consumer that waits for the store's answer
 }
 _LOG = {
-    "restart log": Kind(("log",), 0.2, 2.0, 8.0),
-    "kill log": Kind(("log",), 0.2, 2.0, 8.0),
-    "freeze log": Kind(("log",), 1.0, 3.0, 5.0),
-    "cut off log": Kind(("log",), 0.5, 3.0, 5.0),
+    "restart log": Kind(("log",), 0.2, 1.5, 7.0),
+    "kill log": Kind(("log",), 0.2, 1.5, 7.0),
+    "freeze log": Kind(("log",), 1.0, 2.5, 2.0),
+    "cut off log": Kind(("log",), 0.5, 2.5, 2.0),
 }
 _TWICE = ("kill in a batch", "store writes late")
 """What finds out most."""
@@ -92,7 +96,7 @@ class Fault:
 
 
 def plan(seed: int, seconds: float, *, log_faults: bool) -> list[Fault]:
-    """Plans the faults of a run; each kind comes once before one comes twice.
+    """Plans the faults of a run: as from a deck that has every kind, shuffled anew when it is used up.
 
     Args:
         seed: The seed.
@@ -117,11 +121,12 @@ def plan(seed: int, seconds: float, *, log_faults: bool) -> list[Fault]:
             if CONSUMERS[0] in targets and _near(reindexings, now, now + duration + kind.rest):
                 targets.remove(CONSUMERS[0])  # it applies events while the collection is swapped
             quiet = name not in _BESIDE and _near(reindexings, now, now + duration + kind.rest)
-            if not targets or now + duration > seconds or quiet:
+            well = all(free_at[target] <= now for target in kind.needs)
+            if not targets or not well or now + duration > seconds or quiet:
                 continue
             target = rng.choice(targets)
             faults.append(Fault(now, name, target, duration, _details(rng, name)))
-            free_at[target] = now + duration + kind.rest
+            free_at |= dict.fromkeys((target, *kind.needs), now + duration + kind.rest)
             deck.remove(name)
             break
         now += rng.uniform(0.2, 1.2)

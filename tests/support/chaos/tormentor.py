@@ -145,8 +145,9 @@ class Tormentor:
 
     async def _reindex(self, fault: Fault) -> None:
         child = self._deployment.reindexing(fault.details["shrinkage"])
-        child.start()
-        code = await self._deployment.by_hand(child.wait, _REINDEX_SECONDS)
+        async with self._turns["store"], self._turns["log"]:  # without them it just gives up
+            child.start()
+            code = await self._deployment.by_hand(child.wait, _REINDEX_SECONDS)
         if code == 0:
             self.shrinkages = [fault.details["shrinkage"]]
             self.faults["reindex, done"] += 1

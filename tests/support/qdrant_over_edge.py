@@ -92,10 +92,7 @@ class _FaultInterceptor(grpc.aio.ServerInterceptor):
             while faults.hanging:  # noqa: ASYNC110  # another thread ends it
                 await asyncio.sleep(0.01)
             if faults.late:
-                return await asyncio.shield(answer(request, context))
-            return await answer(request, context)
-
-        async def answer(request: Any, context: Any) -> Any:
+                return await asyncio.shield(_work_late(handler, request, context, faults.delay))
             await asyncio.sleep(faults.delay)
             if not faults.after and faults.fails():
                 await context.abort(faults.code, "secret details of the server")
@@ -105,6 +102,16 @@ class _FaultInterceptor(grpc.aio.ServerInterceptor):
             return response
 
         return grpc.unary_unary_rpc_method_handler(handle, handler.request_deserializer, handler.response_serializer)
+
+
+async def _work_late(handler: Any, request: Any, context: Any, delay: float) -> Any:
+    await asyncio.sleep(delay)
+    try:
+        return await handler.unary_unary(request, context)
+    except Exception:
+        if context.done():  # nobody is there to be told
+            return None
+        raise
 
 
 class _Collection:

@@ -18,7 +18,7 @@ from tests.support.chaos.tormentor import Tormentor
 from tests.support.kafka_log import Raw, write_records
 from tests.support.system import connected
 
-RECORDS_A_SECOND, CALLS_A_SECOND = 50.0, 12.0
+RECORDS_A_SECOND, CALLS_A_SECOND = 80.0, 12.0
 _SETTLE_SECONDS = 60.0
 _LEAST_CLOSING = 24
 _COMPLAINTS = ("Traceback", "was never retrieved", "was never awaited", "Fatal Python error")

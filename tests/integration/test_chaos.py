@@ -1,6 +1,7 @@
 """Whatever fails, and whenever: in the end the store is what the log says. `make chaos` does this for longer."""
 
 import asyncio
+import math
 import os
 import secrets
 import sys
@@ -8,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from kindred.ratings import EMPTY_PROFILE, Forgotten, Rated, Retracted, merge
+from tests.support.chaos.oracle import Event, bits, fold
 from tests.support.chaos.plan import plan
+from tests.support.chaos.seeds import seeded
 from tests.support.chaos.steps import call_steps, record_steps
 from tests.support.services import Services
 
@@ -39,6 +43,24 @@ async def test_the_store_is_what_the_log_says(services: Services, tmp_path: Path
             await run.wait()
     print(said.decode(errors="replace"))  # noqa: T201  # the faults and the figures
     assert run.returncode == 0, f"SEED={seed} on {on}; the report is in what was printed"
+
+
+def test_the_oracle_finds_the_rule_by_itself() -> None:
+    """Slowly folded and merged by Kindred, the same events of one user come to the same ratings, bit for bit."""
+    rng = seeded(1, "oracle")
+    for _ in range(300):
+        folded, merged = [], EMPTY_PROFILE
+        for _ in range(rng.randrange(30)):
+            kind = rng.choice(("rated", "rated", "rated", "retracted", "forgotten"))
+            at, item, value = rng.randrange(20), rng.randrange(5), rng.uniform(0.5, 5.0)
+            named = str(item) if kind != "forgotten" else ""
+            folded.append(Event(kind, at, item=named, value=value))
+            events = {"rated": Rated(item, value, at), "retracted": Retracted(item, at), "forgotten": Forgotten(at)}
+            merged = merge(merged, [events[kind]])
+        due = fold(folded)
+        columns = zip(merged.items.tolist(), merged.values.tolist(), merged.rated_at.tolist(), strict=True)
+        ratings = {str(item): (None if math.isnan(value) else bits(value), at) for item, value, at in columns}
+        assert (ratings, merged.forgotten_at) == (due.ratings, due.forgotten_at)
 
 
 def test_a_seed_repeats_faults_and_events() -> None:

@@ -29,7 +29,11 @@ def main() -> int:
     print(f"chaos: SEED={seed} SECONDS={options.seconds:g} SERVICES={services}", flush=True)
     with tempfile.TemporaryDirectory(prefix="kindred-chaos-") as temporary:
         folder = Path(options.keep or temporary)
-        report = asyncio.run(chaos(folder, services, seed, options.seconds))
+        try:
+            report = asyncio.run(chaos(folder, services, seed, options.seconds))
+        except BaseException:
+            print(f"broken off: SEED={seed} SECONDS={options.seconds:g} SERVICES={services}", flush=True)
+            raise
     print(report.table())
     print(report.failures(), flush=True)
     return 0 if report.passed else 1

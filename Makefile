@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 RESOLVE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo compose-demo test fuzz check bench protos lock clean
+.PHONY: help demo compose-demo test fuzz chaos check bench protos lock clean
 
 help:            ## What there is to make
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: $(READY)   ## Every test; SERVICES=embedded, kafka, containers or external
 
 fuzz: $(READY)   ## Mutated events into the decoder, INPUTS of them (a million); SEED=… repeats a run
 	$(BIN)/python -m tests.support.event_fuzzer $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED))
+
+chaos: $(READY)  ## Torment a deployment for SECONDS=60 and compare it with the log; SEED=… repeats a run, SERVICES=kafka or embedded
+	GRPC_ENABLE_FORK_SUPPORT=0 $(BIN)/python -m tests.support.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(SERVICES),--services $(SERVICES))
 
 check: $(READY)  ## Lint, format, types
 	$(BIN)/ruff check .

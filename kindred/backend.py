@@ -126,5 +126,5 @@ class Current:
             settle_in: Seconds until everything is in it that was written to the one before.
         """
         backend.freshness.follow(backend.store)
-        self._settled_at = monotonic() + settle_in
+        self._settled_at = backend.follower.settled_at = monotonic() + settle_in
         self._backend = backend

@@ -1,10 +1,11 @@
 """Brings the catalog in memory up to what other processes have written to the store."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from time import monotonic, time_ns
 
 from kindred.catalog import Catalog
+from kindred.errors import UnavailableError
 from kindred.items import CatalogEntry
 from kindred.stores.port import Store
 
@@ -27,7 +28,10 @@ class CatalogFollower:
         self._catalog = catalog
         self._seen = 0
         self._looked = 0.0
+        self._current = True
         self._turn = asyncio.Lock()
+        self.settled_at = 0.0
+        """When everything is here that was written to the collection before this one, by the monotonic clock."""
 
     async def look(self) -> int:
         """Takes over what has changed, and gives the number of items.
@@ -47,15 +51,20 @@ class CatalogFollower:
             item_ids: Items that somebody names.
 
         Raises:
-            UnavailableError: The store is away.
+            UnavailableError: The store is away, or nobody can tell: another collection was swapped in a moment ago, and
+                an item that is unknown in the one may be in the other.
         """
-        if not self._store.shared or all(self._catalog.row_of(item_id) is not None for item_id in item_ids):
+        item_ids = list(item_ids)
+        if not self._store.shared or self._knows(item_ids):
             return
         asked = monotonic()
         async with self._turn:
             if self._looked < asked:  # else somebody looked meanwhile
                 await asyncio.sleep(max(0.0, self._looked + _PAUSE - monotonic()))
                 await self._look()
+                self._current = await self._store.is_current()
+        if (asked < self.settled_at or not self._current) and not self._knows(item_ids):
+            raise UnavailableError("store", "an item may be in the collection that was swapped in")
 
     async def take_counts(self) -> None:
         """Takes over how many users rate and like each item.
@@ -67,6 +76,9 @@ class CatalogFollower:
             counts = await self._store.counts()
             if counts.indexes.size:
                 self._catalog.counts.put(self._catalog.rows_of(counts.indexes), counts.rated, counts.liked)
+
+    def _knows(self, item_ids: Sequence[str]) -> bool:
+        return all(self._catalog.row_of(item_id) is not None for item_id in item_ids)
 
     async def _look(self) -> int:
         looked, now = monotonic(), time_ns() // 1_000_000

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from time import time_ns
+from contextlib import suppress
+from time import monotonic, time_ns
 from uuid import uuid4
 
 import numpy as np
@@ -12,7 +13,7 @@ from kindred import catalog_writer
 from kindred.catalog import Catalog
 from kindred.catalog_follower import CatalogFollower
 from kindred.catalog_writer import CatalogWriter
-from kindred.errors import StoreLoadedError
+from kindred.errors import StoreLoadedError, UnavailableError
 from kindred.items import CatalogEntry, Item
 from kindred.ratings import EMPTY_PROFILE, Rated, merge
 from kindred.stores.port import RatingCounts, Store, StoredUser, point_id_of
@@ -176,6 +177,31 @@ class TestFollower:
             await two[1].insert_items([entry(number)])
             await follower.look_for([str(number)])
             assert catalog.index_of(str(number)) == number
+
+    async def test_an_item_that_may_be_in_the_other_collection_is_not_called_unknown(
+        self, backend: QdrantBackend, two: tuple[Store, Store]
+    ) -> None:
+        """While a swap is under way nobody can tell whether there is an item: UNAVAILABLE, until all have settled."""
+        follower = CatalogFollower(two[0], Catalog(await two[0].items()))
+        await follower.look_for(["nothing"])
+        with backend.builder(replace=True) as builder:
+            builder.add_items([entry(1, "one")])
+            builder.seal(METADATA)
+            builder.swap()
+        with pytest.raises(UnavailableError, match="swapped in"):
+            await follower.look_for(["nothing"])
+        await follower.look_for(["1"])
+        current = await backend.open()
+        follower = CatalogFollower(current, Catalog(await current.items()))
+        follower.settled_at = monotonic() + 0.5
+        with pytest.raises(UnavailableError, match="swapped in"):
+            await follower.look_for(["nothing"])
+        async with asyncio.timeout(10):
+            while True:
+                with suppress(UnavailableError):
+                    await follower.look_for(["nothing"])
+                    break
+        await current.close()
 
     async def test_counts_of_others_are_taken_over(self, two: tuple[Store, Store]) -> None:
         """What another process counted is known after one call, for items that the catalog lacks, too."""

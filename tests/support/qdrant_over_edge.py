@@ -41,6 +41,7 @@ class Faults:
         delay: Seconds that a call waits before it is answered.
         hanging: Whether calls are never answered.
         after: Whether a call fails only after it has done its work.
+        late: Whether a call that waits does its work even if its caller has given it up meanwhile, as Qdrant does.
     """
 
     version: str = "1.17.1"
@@ -51,13 +52,14 @@ class Faults:
     delay: float = 0.0
     hanging: bool = False
     after: bool = False
+    late: bool = False
     calls: list[str] = field(default_factory=list)
     """The calls that have come, by name."""
 
     def heal(self) -> None:
         """Ends what goes wrong."""
         self.code, self.failures, self.methods = None, -1, ()
-        self.delay, self.hanging, self.after = 0.0, False, False
+        self.delay, self.hanging, self.after, self.late = 0.0, False, False, False
 
     def fails(self) -> bool:
         """Whether a call fails now; counts it."""
@@ -89,6 +91,8 @@ class _FaultInterceptor(grpc.aio.ServerInterceptor):
                 return await handler.unary_unary(request, context)
             while faults.hanging:  # noqa: ASYNC110  # another thread ends it
                 await asyncio.sleep(0.01)
+            if faults.late:
+                return await asyncio.shield(_work_late(handler, request, context, faults.delay))
             await asyncio.sleep(faults.delay)
             if not faults.after and faults.fails():
                 await context.abort(faults.code, "secret details of the server")
@@ -98,6 +102,16 @@ class _FaultInterceptor(grpc.aio.ServerInterceptor):
             return response
 
         return grpc.unary_unary_rpc_method_handler(handle, handler.request_deserializer, handler.response_serializer)
+
+
+async def _work_late(handler: Any, request: Any, context: Any, delay: float) -> Any:
+    await asyncio.sleep(delay)
+    try:
+        return await handler.unary_unary(request, context)
+    except Exception:
+        if context.done():  # nobody is there to be told
+            return None
+        raise
 
 
 class _Collection:
@@ -124,12 +138,19 @@ class _Collection:
         return cls(folder)
 
     def save(self) -> None:
-        self._about.write_text(json.dumps({"request": self.request.SerializeToString().hex()}))
+        _write_whole(self._about, {"request": self.request.SerializeToString().hex()})
 
     def optimize(self) -> None:
         if self.dirty:
             self.shard.optimize()
             self.dirty = False
+
+
+def _write_whole(file: Path, content: object) -> None:
+    """Writes a file so that whoever reads it, also after a kill -9, finds the old content or the new one."""
+    aside = file.with_suffix(".new")
+    aside.write_text(json.dumps(content))
+    aside.replace(file)
 
 
 def params_of_none() -> qe.EdgeSparseVectorParams:
@@ -236,9 +257,7 @@ class Collections(q.CollectionsServicer):
         return q.CollectionOperationResponse(result=True)
 
     def _save_aliases(self) -> None:
-        aside = self._aliases_file.with_suffix(".new")
-        aside.write_text(json.dumps(self.aliases))
-        aside.replace(self._aliases_file)
+        _write_whole(self._aliases_file, self.aliases)
 
 
 class Points(q.PointsServicer):
@@ -263,7 +282,9 @@ class Points(q.PointsServicer):
     async def Get(self, request: q.GetPoints, context: Any) -> q.GetResponse:
         shard = (await self._collections.find(request.collection_name, context)).shard
         records = shard.retrieve(
-            [_id(each) for each in request.ids], with_payload=_selected(request), with_vector=False
+            [_id(each) for each in request.ids],
+            with_payload=_selected(request),
+            with_vector=request.with_vectors.enable,
         )
         return q.GetResponse(result=[_retrieved(record) for record in records])
 
@@ -274,7 +295,7 @@ class Points(q.PointsServicer):
             limit=request.limit if request.HasField("limit") else 10,
             filter=_filter(request.filter) if request.HasField("filter") else None,
             with_payload=_selected(request),
-            with_vector=False,
+            with_vector=request.with_vectors.enable,
         )
         records, offset = shard.scroll(scroll)
         response = q.ScrollResponse(result=[_retrieved(record) for record in records])
@@ -327,6 +348,10 @@ def _retrieved(record: qe.Record) -> q.RetrievedPoint:
     message = q.RetrievedPoint(id=_id_message(record.id))
     for name, value in (record.payload or {}).items():
         fill_value(message.payload[name], value)
+    for name, vector in (record.vector or {}).items():
+        sparse = message.vectors.vectors.vectors[name].sparse
+        sparse.indices.extend(vector.indices)
+        sparse.values.extend(vector.values)
     return message
 
 

@@ -1,6 +1,6 @@
 """Dead letters as they are read: what stands in their headers, and the rating event that they hold."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from consumers.dead_letters import ERROR_CHARS, own_headers
@@ -50,8 +50,7 @@ def letter_of(record: Record) -> DeadLetter:
         error = f"the letter cannot be read: {why}" if why else "Kindred did not write this"
         return DeadLetter(record, record.partition, record.offset, record.timestamp, "", error)
     ours = {name: (value or b"").decode(errors="replace") for name, value in record.headers[start:]}
-    failed = replace(
-        record,
+    failed = record._replace(
         topic=ours.get("kindred-topic", "")[:_NAME_CHARS],
         partition=_number(ours.get("kindred-partition")),
         offset=_number(ours.get("kindred-offset")),

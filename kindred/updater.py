@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
@@ -22,8 +23,7 @@ _ATTEMPTS = 20
 _BACKOFF = 0.005
 
 
-@dataclass(frozen=True, slots=True)
-class UserEvent:
+class UserEvent(NamedTuple):
     """An event of a user and its place in the log."""
 
     user_id: str

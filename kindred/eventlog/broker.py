@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kindred.errors import PreconditionError
 from kindred.stores.port import LogPosition
@@ -100,8 +100,7 @@ class Message:
     headers: Sequence[tuple[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record as read: `timestamp` in milliseconds since 1970; headers in order, names may repeat, values be null.
 
     `leader_epoch` is that of the partition's leader who wrote it; -1 if nobody says (KIP-320).

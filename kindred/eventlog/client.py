@@ -217,14 +217,14 @@ def unreachable(broker: Broker) -> UnavailableError:
 def record_of(record: Any) -> Record:
     """A record of kafka-python's as ours."""
     return Record(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        key=record.key,
-        value=record.value,
-        headers=tuple(record.headers),
-        timestamp=record.timestamp,
-        leader_epoch=record.leader_epoch,
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        record.value,
+        tuple(record.headers),
+        record.timestamp,
+        record.leader_epoch,
     )
 
 

@@ -25,8 +25,7 @@ PointId = int | UUID
 """A decimal u64 user id as a number, any other one as its UUIDv5."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogPosition:
+class LogPosition(NamedTuple):
     """A place in the event log.
 
     Args:

@@ -182,7 +182,7 @@ def _later(token: str) -> str:
     from kindred.freshness import FreshnessToken  # noqa: PLC0415
 
     read = FreshnessToken.decode(token, "")
-    return replace(read, position=replace(read.position, offset=read.position.offset + 10**6)).encode()
+    return replace(read, position=read.position._replace(offset=read.position.offset + 10**6)).encode()
 
 
 class TestMerging:

@@ -3,7 +3,6 @@
 import json
 import math
 import random
-from dataclasses import replace
 from typing import Any
 
 from google.protobuf import json_format
@@ -109,7 +108,7 @@ class Fuzzer:
             informed = _json_changed if value.startswith(b"{") else _fields_changed
             change = chance.choices((informed, _bytes_changed, self._spliced), (7, 2, 1))[0]
             value = change(value, chance)
-        record = replace(record, value=value if value or chance.random() < 0.5 else None)
+        record = record._replace(value=value if value or chance.random() < 0.5 else None)
         return _surroundings_changed(record, chance) if chance.random() < 0.4 else record
 
     def _spliced(self, value: bytes, chance: random.Random) -> bytes:
@@ -294,8 +293,7 @@ def _surroundings_changed(record: Record, chance: random.Random) -> Record:
         headers.append(("kindred-unreadable", chance.choice((b"", b"why", b"\xff", b"\xed\xa0\x80", b"x" * 1_000))))
     if chance.random() < 0.01:
         headers *= 500
-    return replace(
-        record,
+    return record._replace(
         headers=tuple(headers),
         key=chance.choice(_KEYS) if chance.random() < 0.15 else record.key,
         timestamp=chance.choice(_TIMESTAMPS) if chance.random() < 0.3 else record.timestamp,

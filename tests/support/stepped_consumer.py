@@ -191,9 +191,9 @@ class Consumer:
                 batch.append(UserEvent(user_id, event, LogPosition(TOPIC_ID, record.partition, offset)))
         if self._defect == "skips too much":  # of a batch that begins with what was applied
             first = [event.position for event in batch[:1]]
-            batch = [replace(event, position=first[0]) for event in batch]
+            batch = [event._replace(position=first[0]) for event in batch]
         if self._defect == "has no positions":
-            batch = [replace(event, position=LogPosition("", 0, 0)) for event in batch]
+            batch = [event._replace(position=LogPosition("", 0, 0)) for event in batch]
         if self._defect == "loses the order":
             batch.sort(key=lambda event: -event.event.at)
         store = GatedStore(self._store, self._gate, self._defect)

@@ -44,6 +44,10 @@ class Child:
         """Whether it is to be alive."""
         self._said_before = self._complained_before = 0
 
+    def set(self, option: str, value: str) -> None:
+        """Changes one of its settings, from its next start on."""
+        self._environment[f"KINDRED_{option.upper()}"] = value
+
     def start(self) -> None:
         """Starts it."""
         self._said_before, self._complained_before = len(self.said()), len(self.complained())

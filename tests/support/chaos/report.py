@@ -29,6 +29,7 @@ class Report:
     settled: float = 0.0
     """Seconds from the end of the torment until the group had committed everything."""
     generations: int = 1
+    groups: int = 1
     differences: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -49,6 +50,7 @@ class Report:
             ("acknowledged", _counted(self.acknowledged)),
             ("records in the log", f"{self.records:,}"),
             ("collections", f"{self.generations}"),
+            ("consumer groups", f"{self.groups}" + (", the first got stuck in the broker" if self.groups > 1 else "")),
             ("settled after", f"{self.settled:.1f} s"),
             ("users compared", f"{self.users:,} with {self.ratings:,} ratings"),
             ("poison", f"{self.poison:,} records, {self.dead_letters:,} dead letters"),

@@ -111,6 +111,40 @@ class TestOneAnswerEverywhere:
                 assert answer.as_of.stored_ratings == count
                 assert film not in {each.item.item_id for each in answer.recommendations}
 
+    async def test_tokens_hold_across_two_servers_and_two_consumers(self, qdrant_films: Place, kafka: str) -> None:
+        """What one server wrote the other one reads, and with an answer's token the next answer is not older."""
+        async with fleet(qdrant_films, kafka) as parts:
+            servers = [await parts.server(), await parts.server()]
+            await parts.consumer()
+            await parts.consumer()
+
+            async def user(number: int) -> None:
+                name = f"reader-{number}"
+                for count, film in enumerate(SPACE[:4], start=1):
+                    one, other = servers[(number + count) % 2], servers[(number + count + 1) % 2]
+                    answer = await recommended(other, name, await record(one, name, film))
+                    assert answer.as_of.stored_ratings == count
+                    again = await recommended(one, name, answer.as_of.freshness_token)
+                    assert again.as_of.stored_ratings == count
+
+            await asyncio.gather(*(user(number) for number in range(30)))
+
+    async def test_a_watcher_hears_of_what_another_process_applied(self, qdrant_films: Place, kafka: str) -> None:
+        """A stream on one server gets a new list for a rating through another one, applied by a consumer elsewhere."""
+        async with fleet(qdrant_films, kafka) as parts:
+            one, other = await parts.server(), await parts.server()
+            await parts.consumer()
+            request = recommendation.RecommendRequest(user_id="listener", limit=50)
+            call = one.recommendations.WatchRecommendations(recommendation.WatchRecommendationsRequest(request=request))
+            async with asyncio.timeout(BOUND):
+                await call.read()
+                for film in SPACE[:3]:
+                    token = await record(other, "listener", film)
+                    answer = (await call.read()).response
+                    assert answer.as_of.freshness_token == token
+                    assert film not in {each.item.item_id for each in answer.recommendations}
+            call.cancel()
+
     async def test_neighbors_that_change_are_seen_by_every_server(self, qdrant_films: Place, kafka: str) -> None:
         """A server with warm caches uses a neighbor's new rating in the first answer after it was applied."""
         async with fleet(qdrant_films, kafka) as parts:

@@ -39,7 +39,7 @@ def can_join(kafka: str, group: str, topic: str, seconds: float) -> bool:
                 return True
         return False
     finally:
-        consumer.close(autocommit=False)
+        consumer.close(autocommit=False, timeout_ms=2_000)
 
 
 def commits(kafka: str, group: str, topic: str) -> dict[int, tuple[int, str]]:

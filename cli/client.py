@@ -102,6 +102,28 @@ class Client:
             self._explain(error, origins or {})
             raise typer.Exit(1) from error
 
+    def stream(
+        self,
+        method: "grpc.UnaryStreamMultiCallable[_RequestT, _ResponseT]",
+        request: _RequestT,
+        origins: Mapping[str, Sequence[str]] | None = None,
+    ) -> Iterator[_ResponseT]:
+        """Calls the server, and yields what it answers for as long as it does.
+
+        Args:
+            method: The call, of one of the services.
+            request: What to send.
+            origins: As in `call`.
+
+        Raises:
+            typer.Exit: It failed, and standard error says why.
+        """
+        try:
+            yield from method(request)
+        except grpc.RpcError as error:
+            self._explain(error, origins or {})
+            raise typer.Exit(1) from error
+
     def _explain(self, error: grpc.RpcError, origins: Mapping[str, Sequence[str]]) -> None:
         from grpc_status import rpc_status  # only calls that fail pay for it
 

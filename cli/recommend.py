@@ -1,5 +1,6 @@
 """`kindred recommend`: what would this person like?"""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,7 @@ from cli.client import (
 )
 from cli.item_choice import choose_items
 from cli.opinions import DislikeOption, LikeOption, Opinion, check_distinct, parse_rating, reactions, typed_item
-from cli.output import misused, print_json
+from cli.output import complain, misused, print_json
 from cli.ratings_csv import MAX_RATINGS, read_ratings
 from cli.recommendation_table import print_recommendations
 from kindred.v1.item_pb2 import Item
@@ -28,6 +29,8 @@ from kindred.v1.recommendation_service_pb2 import (
     NeighborOptions,
     Recipe,
     RecommendRequest,
+    RecommendResponse,
+    WatchRecommendationsRequest,
 )
 
 
@@ -85,6 +88,9 @@ def recommend(
     ] = False,
     no_explain: Annotated[bool, typer.Option("--no-explain", help="Leave out the reasons.")] = False,
     fresh: FreshOption = "",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Print a new list whenever the user's ratings change it; Ctrl-C ends it.")
+    ] = False,
     server: ServerOption = DEFAULT_SERVER,
     data_dir: DataDirOption = None,
     timeout: TimeoutOption = DEFAULT_TIMEOUT,
@@ -97,7 +103,10 @@ def recommend(
       kindred recommend --like "toy story" --dislike imdb:tt0120338
       kindred recommend --rating 50=4.5 --rating "fargo (1996)=2"
       kindred recommend --ratings mine.csv --json --data-dir data
+      kindred recommend --user 7 --watch
     """
+    if watch and (not user or data_dir is not None):
+        raise misused("--watch needs --user and a server: it waits for that user's next ratings")
     opinions = reactions(like, dislike) + [parse_rating(text, "--rating") for text in rating or ()]
     if ratings is not None:
         opinions += read_ratings(ratings)
@@ -122,11 +131,21 @@ def recommend(
         check_distinct(typed, items[: len(typed)])
         _fill(request, opinions, items)
         origins = {"ratings": [each.origin for each in typed], "exclude_item_ids": [each.origin for each in excluded]}
-        response = client.call(client.recommendations.Recommend, request, origins)
+        if not watch:
+            _print(client.call(client.recommendations.Recommend, request, origins), as_json, not no_explain)
+            return
+        watching = WatchRecommendationsRequest(request=request)
+        for answer in client.stream(client.recommendations.WatchRecommendations, watching, origins):
+            _print(answer.response, as_json, not no_explain)
+            sys.stdout.flush()
+        complain("the server stopped")
+
+
+def _print(response: RecommendResponse, as_json: bool, explained: bool) -> None:
     if as_json:
         print_json(response)
     else:
-        print_recommendations(response, explained=not no_explain)
+        print_recommendations(response, explained=explained)
 
 
 def _fill(request: RecommendRequest, opinions: list[Opinion], items: list[Item]) -> None:

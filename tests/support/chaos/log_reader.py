@@ -1,14 +1,11 @@
 """The log as a plain Kafka consumer sees it: all of it, and how far the group has committed."""
 
-import time
 from typing import Any
 
 from kafka import KafkaConsumer
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.structs import TopicPartition
 
 from tests.support.chaos.oracle import LogRecord
-from tests.support.chaos.plan import SESSION_TIMEOUT
 from tests.support.kafka_log import read_with_headers
 
 
@@ -18,28 +15,6 @@ async def read_log(kafka: str, topic: str) -> list[LogRecord]:
         LogRecord(record.partition, record.offset, record.key, record.value, headers, record.timestamp)
         for record, headers in await read_with_headers(kafka, topic)
     ]
-
-
-def can_join(kafka: str, group: str, topic: str, seconds: float) -> bool:
-    """Whether a plain consumer of kafka-python can join a group in so many seconds. Blocks."""
-    consumer = KafkaConsumer(
-        topic,
-        bootstrap_servers=kafka,
-        group_id=group,
-        enable_auto_commit=False,
-        partition_assignment_strategy=[CooperativeStickyAssignor],
-        session_timeout_ms=int(SESSION_TIMEOUT * 1000),
-        heartbeat_interval_ms=int(SESSION_TIMEOUT * 1000) // 3,
-    )
-    try:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            consumer.poll(200)
-            if consumer.group_metadata().generation_id >= 0:
-                return True
-        return False
-    finally:
-        consumer.close(autocommit=False, timeout_ms=2_000)
 
 
 def commits(kafka: str, group: str, topic: str) -> dict[int, tuple[int, str]]:

@@ -79,10 +79,16 @@ class Watch:
 
 @dataclass(eq=False, slots=True)
 class _Wait:
-    """Somebody who waits for an event to be applied; `failure` is what the last look failed with."""
+    """Somebody who waits for an event to be applied.
+
+    Args:
+        position: The event's place.
+        reached: Gets the user with the event, and the store that was looked at.
+        failure: What the last look failed with.
+    """
 
     position: LogPosition
-    reached: asyncio.Future[StoredUser | None]
+    reached: asyncio.Future[tuple[Store, StoredUser | None]]
     failure: UnavailableError | None = None
 
 
@@ -176,7 +182,13 @@ class Freshness:
             self._tick()
             try:
                 async with asyncio.timeout_at(deadline):
-                    return await wait.reached
+                    while True:
+                        store, user = await wait.reached
+                        if store is self._store:  # also when it is this task's turn again
+                            return user
+                        wait.reached = loop.create_future()
+                        self._due.add(token.user_id)
+                        self._look_soon()
             except TimeoutError:
                 if wait.failure is not None:
                     raise wait.failure from None
@@ -212,7 +224,7 @@ class Freshness:
         for wait in self._waits.of(user_id):
             wait.failure = None
             if not wait.reached.done() and _includes(store, user, wait.position):
-                wait.reached.set_result(user)
+                wait.reached.set_result((store, user))
         for watch in self._watches.of(user_id):
             if (user.revision if user else 0) != watch.revision:
                 watch.changed.set()

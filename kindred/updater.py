@@ -105,9 +105,10 @@ class ProfileUpdater:
 
     async def _merge(self, pending: dict[str, list[UserEvent]]) -> dict[str, tuple[UserWrite, int]]:
         """By user the write that applies their events, and how many these are; without those who have them all."""
-        stored = await self._store.users([point_id_of(user_id) for user_id in pending])
+        points = [point_id_of(user_id) for user_id in pending]
+        stored = await self._store.users(points)
         written: dict[str, tuple[StoredUser, int]] = {}
-        for (user_id, events), user in zip(pending.items(), stored, strict=True):
+        for (user_id, events), point_id, user in zip(pending.items(), points, stored, strict=True):
             source = user.source if user else None
             new = [event for event in events if source is None or not source.includes(event.position)]
             if not new:
@@ -116,7 +117,7 @@ class ProfileUpdater:
             profile, removal = _apply(old, [event.event for event in new])
             revision = (user.revision if user else 0) + 1
             removal = removal or (user.removal if user else None)
-            written[user_id] = (StoredUser(user_id, profile, revision, new[-1].position, removal), len(new))
+            written[user_id] = (StoredUser(user_id, profile, revision, new[-1].position, removal, point_id), len(new))
         vectors = stored_vectors(self._store.metadata.weighting, [user.profile for user, _ in written.values()])
         return {
             user_id: (UserWrite(user, vector), count)

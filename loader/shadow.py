@@ -110,14 +110,14 @@ class Shadow:
         included = included or old.included
         return CollectionMetadata(old.name, old.scale, self.weighting, self._created_at, included=included)
 
-    async def copy_items(self, builder: CollectionBuilder, tally: Tally | None = None) -> None:
-        """Copies the items.
+    async def copy_items(self, builder: CollectionBuilder) -> None:
+        """Copies the items as they are now, without counts."""
+        self._add_items(builder, await self._items_now(), None)
 
-        Args:
-            builder: Takes them.
-            tally: Who rates and likes each; nobody if left out.
-        """
-        items = sorted(await self.store.items(), key=attrgetter("index"))
+    async def _items_now(self) -> list[CatalogEntry]:
+        return sorted(await self.store.items(), key=attrgetter("index"))
+
+    def _add_items(self, builder: CollectionBuilder, items: list[CatalogEntry], tally: Tally | None) -> None:
         self.progress.stage("Writing items", len(items))
         for first in range(0, len(items), _ITEMS):
             builder.add_items(
@@ -142,13 +142,13 @@ class Shadow:
             What was copied.
         """
         self.progress.stage("Writing users", None)
-        indexes = np.array(sorted(entry.index for entry in await self.store.items()), np.uint32)
-        tally = Tally(indexes, self.store.metadata.scale)
+        items = await self._items_now()  # what is added from now on is brought up later
+        tally = Tally(np.array([entry.index for entry in items], np.uint32), self.store.metadata.scale)
         async for page in self.store.scan_users(PAGE):
             vectors = stored_vectors(self.weighting, [user.profile for user in page])
             builder.add_users([UserWrite(change(user), vector) for user, vector in zip(page, vectors, strict=True)])
             tally.add(page)
-        await self.copy_items(builder, tally)
+        self._add_items(builder, items, tally)
         return tally
 
     async def bring_items_up(self, copy: Store) -> list[CatalogEntry]:

@@ -62,7 +62,7 @@ def read_user(point_id: PointId, payload: Mapping[str, Any]) -> StoredUser:
         revision=payload["revision"],
         source=LogPosition(source["topic_id"], source["partition"], source["offset"]) if source else None,
         removal=Removal(removal["ratings"], removal["attributes"]) if removal else None,
-        read_from=point_id,
+        known_point=point_id,
     )
 
 

@@ -60,7 +60,7 @@ class StoredUser:
         revision: Grows by one with every write; 1 is the first.
         source: The last event that was applied; None for a bulk load.
         removal: What the last forgetting removed; None if there was none.
-        read_from: The point that it was read from; None if it was not read.
+        known_point: Its point, where that is known already: it was read, or is about to be written; else None.
     """
 
     user_id: str
@@ -68,12 +68,12 @@ class StoredUser:
     revision: int
     source: LogPosition | None = None
     removal: Removal | None = None
-    read_from: PointId | None = field(default=None, compare=False)
+    known_point: PointId | None = field(default=None, compare=False)
 
     @property
     def point_id(self) -> PointId:
         """Where the user is stored."""
-        return point_id_of(self.user_id) if self.read_from is None else self.read_from
+        return point_id_of(self.user_id) if self.known_point is None else self.known_point
 
 
 class UserWrite(NamedTuple):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kindred.errors import FreshnessError, InvalidArgumentError, StaleTokenError, UnavailableError
 from kindred.freshness import Freshness, FreshnessToken
 from kindred.ratings import Rated
-from kindred.stores.port import LogPosition
+from kindred.stores.port import LogPosition, point_id_of
 from kindred.updater import ProfileUpdater, UserEvent
 from tests.support.edge import EdgeBackend
 from tests.support.stores import build, profile_of, write
@@ -213,6 +213,26 @@ class TestFreshness:
         freshness.follow(other)
         assert await waiting
         assert (store.calls["users"], other.calls["users"]) == (1, 1)
+
+    async def test_a_store_that_is_replaced_before_the_waiter_goes_on_is_not_the_answer(
+        self, store: WatchedStore, tmp_path: Path
+    ) -> None:
+        """What was seen in a store counts only if that is still the one when the waiter's turn comes."""
+        backend = EdgeBackend(tmp_path / "other")
+        build(backend, [])
+        other = WatchedStore(await backend.open())
+        freshness = Freshness(store)
+        waiting = asyncio.create_task(freshness.wait(token(5), BOUND))
+        await store.until("users", 1)
+        await self.apply(store, 5)
+        [user] = await store.inner.users([point_id_of("ann")])
+        freshness._tell(store, "ann", user)  # a look ends, and before the waiter's turn the store is replaced
+        freshness.follow(other)
+        await other.until("users", 1)
+        assert not waiting.done()
+        await self.apply(other, 5, freshness)
+        assert await waiting
+        await other.close()
 
     async def test_a_watcher_hears_of_a_change(self, store: WatchedStore) -> None:
         """Who watches a user is told at once of what is announced, and in time of what was not."""

@@ -98,7 +98,7 @@ def test_who_is_not_let_in_is_told_where_to_look(broker: SecuredKafka, protocol:
         assert broker.password not in str(refused.value)
         if settings.kafka_security != "PLAINTEXT":
             assert "KINDRED_KAFKA_SECURITY" in str(refused.value)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # one of an earlier test may end meanwhile
 
 
 def test_secrets_are_in_no_text_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

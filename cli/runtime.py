@@ -5,17 +5,13 @@ import ctypes
 import gc
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
-
-import structlog
 
 from consumers.app import consume_events
 from consumers.membership import Membership
 from kindred.backend import Current
-from kindred.errors import PoisonedLogError
 from kindred.eventlog.producer import EventProducer
 from kindred.following import follow, open_in_time
 from kindred.notices import listen
@@ -24,8 +20,6 @@ from kindred.settings import Settings
 from kindred.telemetry import serve_metrics
 from server.app import KindredServer
 from server.watches import Watches
-
-log = structlog.get_logger(__name__)
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -122,8 +116,7 @@ async def running(
         task = None
         if consume:
             stop_consumer = asyncio.Event()
-            consuming = consume_events(settings, current, membership, stop_consumer, drain=drain)
-            task = asyncio.create_task(_beside_a_server(consuming, stop_consumer) if serve else consuming)
+            task = asyncio.create_task(consume_events(settings, current, membership, stop_consumer, drain=drain))
             stack.push_async_callback(_finish, task, stop_consumer)
             counting = keep_counts(
                 lambda: (current.backend.store, current.backend.catalog),
@@ -158,15 +151,6 @@ def calm_memory() -> None:
 
 async def _close(current: Current) -> None:
     await current.backend.store.close()
-
-
-async def _beside_a_server(consuming: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
-    """Lets a server go on whose consumer has stopped: answers are right, if not fresh."""
-    try:
-        await consuming
-    except PoisonedLogError as error:
-        log.error("the consumer has stopped, the server goes on", error=str(error))  # noqa: TRY400  # it says it all
-        await stop.wait()
 
 
 async def _finish(task: asyncio.Task[None], stop: asyncio.Event) -> None:

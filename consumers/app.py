@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import suppress
 
+import structlog
+
 from consumers.dead_letters import DeadLetters
 from consumers.membership import Membership
 from consumers.poison_guard import PoisonGuard
@@ -13,6 +15,9 @@ from kindred.eventlog.consumer import EventConsumer
 from kindred.eventlog.producer import EventProducer
 from kindred.notices import Notifier
 from kindred.settings import Settings
+from kindred.telemetry import LAG
+
+log = structlog.get_logger(__name__)
 
 _JOIN_AGAIN_SECONDS = 2.0
 
@@ -35,7 +40,7 @@ async def consume_events(
         drain: Whether to apply what the log still holds before stopping: for a log that does not outlive the process.
 
     Raises:
-        PoisonedLogError: Most of what it reads can never be applied.
+        PreconditionError: Another consumer has taken its place in the group.
     """
     # Producers of their own: a letter that is too large ends everything that its producer has under way.
     letters_producer, notices_producer = EventProducer(settings.broker()), EventProducer(settings.broker())
@@ -80,11 +85,13 @@ async def consume_events(
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_JOIN_AGAIN_SECONDS):
                         await stop.wait()
-    except PoisonedLogError:
+    except PoisonedLogError as error:
+        # Alive and not ready: a restart by itself would only let the next of them through to the dead letters.
         membership.stopped = True
-        raise
+        log.error("the consumer has stopped", error=str(error))  # noqa: TRY400  # it says it all
+        await stop.wait()
     finally:
+        LAG.clear()
         if notifier is not None:
             await notifier.close()
-        for producer in (letters_producer, notices_producer):
-            await producer.close()
+        await asyncio.gather(letters_producer.close(), notices_producer.close())

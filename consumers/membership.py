@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from kindred.errors import UnavailableError
-from kindred.telemetry import OLDEST_SECONDS, READY, RETRIES
+from kindred.telemetry import IN_HAND_SECONDS, OLDEST_SECONDS, READY, RETRIES
 
 if TYPE_CHECKING:
     from kindred.eventlog.consumer import EventConsumer
@@ -35,16 +35,28 @@ class Membership:
         self._failing_since: float | None = None
         self._said = 0.0
         self._oldest: float | None = None
+        self._in_hand_since: float | None = None
         READY.set_function(lambda: float(self.ready))
         OLDEST_SECONDS.set_function(lambda: self.oldest_unapplied)
+        IN_HAND_SECONDS.set_function(lambda: self.in_hand_seconds)
 
     @property
     def ready(self) -> bool:
         """Whether it is in the group, and can apply what it reads or could a moment ago."""
-        if self.member is None or self.stopped:
+        member = self.member
+        if member is None or self.stopped:
             return False
-        since = self.member.in_group_at if self._failing_since is None else self._failing_since
-        return monotonic() - since < self._unready_after
+        if self._failing_since is not None:
+            return monotonic() - self._failing_since < self._unready_after
+        if self._in_hand_since is not None:  # it is at work, and polls nothing
+            return monotonic() - self._in_hand_since < member.poll_interval
+        return monotonic() - member.in_group_at < self._unready_after
+
+    @property
+    def in_hand_seconds(self) -> float:
+        """How long ago the events were read that are not applied yet; 0 if there are none."""
+        since = self._in_hand_since
+        return 0.0 if since is None else monotonic() - since
 
     @property
     def oldest_unapplied(self) -> float:
@@ -59,10 +71,11 @@ class Membership:
             oldest_ms: The time of the oldest one's record, in milliseconds since 1970.
         """
         self._oldest = oldest_ms / 1000
+        self._in_hand_since = monotonic()
 
     def works(self) -> None:
         """It has just applied what it had read."""
-        self._oldest = None
+        self._oldest = self._in_hand_since = None
         if self._failing_since is not None:
             log.info("applying events again", after_seconds=round(monotonic() - self._failing_since, 1))
             self._failing_since = None

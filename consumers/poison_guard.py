@@ -8,7 +8,9 @@ from kindred.eventlog.broker import Record
 from kindred.events import EventError
 
 WINDOW = 100
-"""So many events at least are looked at, over as many batches as they take."""
+"""So many events are looked at, over as many batches as they take."""
+SURE = 20
+"""So many are enough if not one of them is good."""
 
 
 class PoisonGuard:
@@ -34,7 +36,10 @@ class PoisonGuard:
         """
         earlier = list(self._last)[-max(WINDOW - len(records), 0) :] if len(records) < WINDOW else []
         seen, bad = len(earlier) + len(records), sum(earlier) + len(letters)
-        if letters and seen >= WINDOW and bad > self._share * seen:
+        most = seen >= WINDOW and bad > self._share * seen
+        # Right after a start there is no window yet: nothing but poison is enough.
+        nothing_else = SURE <= seen == bad and self._share < 1
+        if letters and (most or nothing_else):
             raise PoisonedLogError(records[0].topic, _explained(records[0].topic, seen, bad, letters))
 
     def passed(self, records: Sequence[Record], letters: Collection[tuple[Record, EventError]]) -> None:

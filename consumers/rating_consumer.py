@@ -22,7 +22,7 @@ from kindred.backend import Backend, Current
 from kindred.errors import PoisonedLogError, UnavailableError
 from kindred.eventlog.broker import Record
 from kindred.eventlog.consumer import EventConsumer
-from kindred.events import EventError, UnknownItemError
+from kindred.events import REASONS, EventError, UnknownItemError
 from kindred.notices import Notifier
 from kindred.stores.port import LogPosition
 from kindred.telemetry import (
@@ -41,9 +41,13 @@ T = TypeVar("T")
 Letters = list[tuple[Record, EventError]]
 
 
+for _reason in REASONS:
+    DEAD_LETTERS.labels(_reason)  # there from the beginning: an alert on an increase would miss the first one
+
 _POLL_SECONDS = 0.5
 _LAG_INTERVAL = 10.0
 _MAX_BACKOFF = 5.0
+_DRAIN_PAUSE = 0.2
 
 
 class RatingConsumer:
@@ -80,6 +84,8 @@ class RatingConsumer:
         self._membership = membership
         self._guard = guard
         self._accept_unknown = accept_unknown
+        self._in_hand: Sequence[Record] = ()
+        self._lag_told = float("-inf")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Reads until it is told to stop or the topic was made anew; the batch under way is finished first.
@@ -90,9 +96,9 @@ class RatingConsumer:
         Raises:
             PoisonedLogError: Most of what it reads can never be applied.
         """
-        looked = 0.0
         while not stop.is_set():
             if self._swapped():
+                self._in_hand = ()  # it is read again for the collection that was swapped in
                 self._backend = self._current.backend
                 await self._insist(partial(self._consumer.follow, self._backend.applied_to), stop)
             records = await self._insist(partial(self._consumer.poll, _POLL_SECONDS), stop)
@@ -100,18 +106,17 @@ class RatingConsumer:
                 log.warning("the topic was made anew: joining the group again", topic_id=self._consumer.topic_id)
                 return
             if records:
+                self._in_hand = records
                 self._membership.begins(min(record.timestamp for record in records))
-                # What is not committed when another collection comes is read again for that one.
-                await self._insist(partial(self._process_ours, records), stop, unless=self._swapped)
-            self._membership.works()
+                await self._insist(self._process_in_hand, stop, unless=self._swapped)
+            if not self._in_hand:
+                self._membership.works()
             if self._consumer.partitions:
                 self._membership.joined.set()
-            if (now := perf_counter()) - looked > _LAG_INTERVAL and self._membership.joined.is_set():
-                looked = now
-                await self._report_lag()
+            await self._report_lag()
 
     async def drain(self, timeout: float) -> int:
-        """Applies what the log still holds for this member's partitions, once it has some.
+        """Applies what it has in hand and what the log still holds for this member's partitions, once it has some.
 
         Args:
             timeout: Seconds that it may take.
@@ -122,11 +127,12 @@ class RatingConsumer:
         left = -1
         try:
             async with asyncio.timeout(timeout):
+                await self._persist(self._process_in_hand)
                 while not self._consumer.partitions:
-                    await self.process(await self._consumer.poll(_POLL_SECONDS))
-                while left := sum((await self._consumer.lag()).values()):
-                    await self.process(await self._consumer.poll(_POLL_SECONDS))
-        except (TimeoutError, UnavailableError, PoisonedLogError) as error:
+                    await self._persist(self._poll_and_process)
+                while left := sum((await self._persist(self._consumer.lag)).values()):
+                    await self._persist(self._poll_and_process)
+        except (TimeoutError, PoisonedLogError) as error:
             log.warning("stopped before the log was read to its end", left=left, error=str(error))
         return left
 
@@ -157,9 +163,23 @@ class RatingConsumer:
         BATCH_SECONDS.observe(perf_counter() - start)
         BATCH_EVENTS.observe(len(records))
 
-    async def _process_ours(self, records: Sequence[Record]) -> None:
-        """Processes what of a batch is still this member's: while it was tried, partitions may have gone to others."""
-        await self.process([record for record in records if record.partition in self._consumer.partitions])
+    async def _poll_and_process(self) -> None:
+        self._in_hand = [*self._in_hand, *await self._consumer.poll(_POLL_SECONDS)]
+        await self._process_in_hand()
+
+    @staticmethod
+    async def _persist(call: Callable[[], Awaitable[T]]) -> T:
+        """Makes a call until it succeeds: who stops has set a time for it."""
+        while True:
+            try:
+                return await call()
+            except UnavailableError:
+                await asyncio.sleep(_DRAIN_PAUSE)
+
+    async def _process_in_hand(self) -> None:
+        """Processes what of the last batch is still this member's: meanwhile partitions may have gone to others."""
+        await self.process(self._consumer.still_mine(self._in_hand))
+        self._in_hand = ()
 
     async def _read(self, records: Sequence[Record]) -> tuple[list[UserEvent], Letters]:
         """The events in records, and the records that hold none. An unknown item is looked for, or added."""
@@ -209,7 +229,10 @@ class RatingConsumer:
             )
 
     async def _report_lag(self) -> None:
-        """Reports the lag. That it cannot be told may not hold up the events."""
+        """Reports the lag, every ten seconds. That it cannot be told may not hold up the events."""
+        if not self._consumer.partitions or perf_counter() - self._lag_told < _LAG_INTERVAL:
+            return
+        self._lag_told = perf_counter()
         try:
             lags = await self._consumer.lag()
         except UnavailableError as error:
@@ -241,6 +264,7 @@ class RatingConsumer:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
             with suppress(UnavailableError):
                 await self._consumer.stay()
+            await self._report_lag()
             backoff = min(backoff * 2, _MAX_BACKOFF)
         return None
 

@@ -38,6 +38,25 @@ _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 REACTIONS = {ReactionMessage.REACTION_LIKE: Reaction.LIKE, ReactionMessage.REACTION_DISLIKE: Reaction.DISLIKE}
 
 
+REASONS = (
+    "bad_attributes",
+    "bad_id",
+    "bad_key",
+    "bad_time",
+    "content_type",
+    "empty",
+    "key_mismatch",
+    "no_key",
+    "no_kind",
+    "no_opinion",
+    "off_scale",
+    "too_large",
+    "undecodable",
+    "unknown_item",
+    "unreadable",
+)
+"""Every reason of an event that can never be applied."""
+
 UNKNOWN_ITEM = "unknown_item"
 """The reason of an event about an item that the catalog lacks."""
 

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,6 +21,10 @@ from kindred.errors import FieldViolation, FreshnessError, InvalidArgumentError,
 from kindred.stores.port import LogPosition, Store, StoredUser, point_id_of
 from kindred.v1.freshness_token_pb2 import FreshnessToken as TokenMessage
 
+_LAST_CHECK_SHARE = 0.05
+"""The part of a wait's time that a last, thorough check may take beyond it."""
+_WATCH_LOOKS = 10
+"""Watchers, whom nothing holds up, are looked at with every tenth look."""
 _LOOK_USERS = 1_000
 """Users that one look asks for at most."""
 
@@ -177,11 +181,11 @@ class Freshness:
             else:  # it was replaced during the look: the answer will come from the new one
                 self._due.add(token.user_id)
                 self._look_soon()
-            if check is not None:
-                await check(token.position, thoroughly=False)
             self._tick()
             try:
                 async with asyncio.timeout_at(deadline):
+                    if check is not None:
+                        await check(token.position, thoroughly=False)
                     while True:
                         store, user = await wait.reached
                         if store is self._store:  # also when it is this task's turn again
@@ -193,7 +197,9 @@ class Freshness:
                 if wait.failure is not None:
                     raise wait.failure from None
                 if check is not None:
-                    await check(token.position, thoroughly=True)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_LAST_CHECK_SHARE * timeout):
+                            await check(token.position, thoroughly=True)
                 raise FreshnessError(token.user_id) from None
 
     def _look_soon(self) -> None:
@@ -213,6 +219,8 @@ class Freshness:
                 for user_id in due:
                     for wait in self._waits.of(user_id):
                         wait.failure = error
+                await asyncio.sleep(self._look_interval)
+                self._due.update(user_id for user_id in due if self._waits.of(user_id) or self._watches.of(user_id))
                 continue
             if store is not self._store:
                 self._due.update(due)
@@ -235,9 +243,13 @@ class Freshness:
             self._ticking = asyncio.create_task(self._keep_looking(), context=Context())
 
     async def _keep_looking(self) -> None:
+        looks = 0
         while self._waits or self._watches:
             await asyncio.sleep(self._look_interval)
-            self._due.update(self._waits.users(), self._watches.users())
+            looks += 1
+            self._due.update(self._waits.users())
+            if looks % _WATCH_LOOKS == 0:
+                self._due.update(self._watches.users())
             self._look_soon()
 
 

@@ -5,6 +5,7 @@ They make waiting short; nothing depends on one arriving, and nobody waits for o
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
 import structlog
 from google.protobuf.message import DecodeError
@@ -21,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 _MOST_USERS = 2_000
 """Users in one notice: at most half a megabyte of ids."""
+_MOST_UNTOLD = 20_000
+_CLOSE_SECONDS = 1.0
 _READ_SECONDS = 0.5
 """A read that is under way holds up the end of the process for so long at most."""
 _AGAIN_SECONDS = 2.0
@@ -43,15 +46,24 @@ class Notifier:
         self._sending: asyncio.Task[None] | None = None
 
     def tell(self, user_ids: Iterable[str]) -> None:
-        """Sends a notice soon."""
+        """Sends a notice soon; what would pile up is dropped."""
         self._untold.update(dict.fromkeys(user_ids))
+        if len(self._untold) > _MOST_UNTOLD:
+            self._drop_untold()
         if self._untold and (self._sending is None or self._sending.done()):
             self._sending = asyncio.create_task(self._send())
 
     async def close(self) -> None:
-        """Waits for the notice under way."""
+        """Sends what is untold, in a moment or not at all."""
         if self._sending is not None:
-            await asyncio.wait([self._sending])
+            await asyncio.wait([self._sending], timeout=_CLOSE_SECONDS)
+            self._sending.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sending
+
+    def _drop_untold(self) -> None:
+        NOTICES.labels("lost").inc()
+        self._untold.clear()
 
     async def _send(self) -> None:
         while self._untold:
@@ -62,7 +74,7 @@ class Notifier:
             try:
                 await self._producer.send(self._topic, [message], self._timeout)
             except (UnavailableError, RecordTooLargeError) as error:
-                NOTICES.labels("lost").inc()
+                self._drop_untold()  # by then servers have looked by themselves
                 log.debug("a notice of applied events is lost", error=str(error))
             else:
                 NOTICES.labels("sent").inc()
@@ -79,7 +91,7 @@ async def listen(broker: Broker, freshness: Freshness, fetch_wait: float) -> Non
     away = False
     while True:
         try:
-            async with LogTail(broker, broker.applied_topic, fetch_wait=fetch_wait) as tail:
+            async with LogTail(broker, fetch_wait=fetch_wait) as tail:
                 freshness.announce_all()  # what was missed
                 if away:
                     log.info("hearing of applied events again")
@@ -91,6 +103,8 @@ async def listen(broker: Broker, freshness: Freshness, fetch_wait: float) -> Non
             if not away:
                 log.warning("cannot hear of applied events: fresh answers take longer", error=str(error))
             away = True
+        except Exception:  # the top of a loop: logged, and no reason to hear nothing for ever
+            log.exception("could not hear of applied events")
         await asyncio.sleep(_AGAIN_SECONDS)
 
 

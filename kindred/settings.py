@@ -156,6 +156,12 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _topics_differ(self) -> Self:
+        if len({self.topic, self.dead_letter_topic, self.applied_topic}) < 3:  # noqa: PLR2004  # there are three
+            raise ValueError("KINDRED_TOPIC, KINDRED_DEAD_LETTER_TOPIC and KINDRED_APPLIED_TOPIC must differ")
+        return self
+
     def broker(self) -> Broker:
         """Where the event log is."""
         return Broker(

@@ -27,6 +27,7 @@ BATCH_EVENTS = Histogram("kindred_batch_events", "Events in a batch.", buckets=_
 FRESHNESS_SECONDS = Histogram("kindred_freshness_seconds", "From an event's record to its effect.", buckets=_SECONDS)
 LAG = Gauge("kindred_consumer_lag", "Records that wait to be read.", ["partition"])
 OLDEST_SECONDS = Gauge("kindred_oldest_unapplied_seconds", "Age of the oldest event that was read and is not applied.")
+IN_HAND_SECONDS = Gauge("kindred_in_hand_seconds", "How long ago the events were read that are not applied yet.")
 READY = Gauge("kindred_consumer_ready", "Whether the consumer has its partitions and can apply what it reads: 1 or 0.")
 PARTITION_MOVES = Counter(
     "kindred_partition_moves_total", "Partitions that came to this consumer and went: rebalances.", ["how"]

@@ -67,7 +67,7 @@ class RatingService(RatingServiceServicer):
             sent = asyncio.create_task(self._state.record_many(recorded, patience(context)))
             return self._acknowledge(response, sent, with_tokens=request.want_freshness_tokens)
 
-        async for response in answer_in_order(requests, begin):
+        async for response in answer_in_order(requests, begin, self._state.watches.until_closing):
             yield response
 
     async def _read_some(

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -43,7 +42,8 @@ class ServerState:
     current: Current = field(default_factory=Current)
     watches: Watches = field(default_factory=lambda: Watches(1, 1))
     accept_unknown: bool = False
-    _topic_id: str = ""
+    _asking: asyncio.Task[str] | None = None
+    _asked_from: float = 0.0
     _asked_at: float = float("-inf")
 
     @property
@@ -148,12 +148,25 @@ class ServerState:
             return
         if position.topic_id == self.producer.known_topic_id and not thoroughly:
             return
-        if monotonic() - self._asked_at > _ASK_SECONDS:
-            self._asked_at = monotonic()  # who comes meanwhile does not ask, too
-            with suppress(UnavailableError):
-                self._topic_id = await self.producer.topic_id()
-        if self._topic_id and position.topic_id != self._topic_id:
-            raise StaleTokenError(position.topic_id)
+        arrived = monotonic()
+        while True:
+            if self._asking is None or self._asking.done():
+                self._asking, self._asked_from = asyncio.create_task(self._ask()), monotonic()
+            asked_from = self._asked_from
+            if await asyncio.shield(self._asking) in ("", position.topic_id):
+                return
+            if asked_from >= arrived:  # a question that was under way before may be older than the topic
+                raise StaleTokenError(position.topic_id)
+
+    async def _ask(self) -> str:
+        """Asks the broker for the topic's id, at most once a second; empty if it does not tell."""
+        await asyncio.sleep(self._asked_at + _ASK_SECONDS - monotonic())
+        try:
+            return await self.producer.topic_id() if self.producer is not None else ""
+        except UnavailableError:
+            return ""
+        finally:
+            self._asked_at = monotonic()
 
 
 def patience(context: Context) -> float:

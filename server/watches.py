@@ -75,6 +75,10 @@ class Watches:
         watch.changed.clear()
         return not self._closing.is_set()
 
+    async def until_closing(self) -> None:
+        """Waits until the server is stopping."""
+        await self._closing.wait()
+
     def close(self) -> None:
         """Ends every stream."""
         self._closing.set()

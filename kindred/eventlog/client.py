@@ -21,9 +21,12 @@ from kafka.net.compat import KafkaNetClient
 
 from kindred.errors import PreconditionError, UnavailableError
 from kindred.eventlog.broker import UNREADABLE, AppliedTo, Broker, Record
+from kindred.eventlog.tolerant_batch import read_tolerantly
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+
+read_tolerantly()
 
 
 METADATA_AGE_MS = 5_000
@@ -46,8 +49,14 @@ class ClientThread:
         """Makes a call on the thread."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
 
-    def close(self) -> None:
-        """Takes no more calls; the one under way is finished."""
+    def close(self, last: Callable[[], object] | None = None) -> None:
+        """Takes no more calls; the one under way is finished.
+
+        Args:
+            last: A last call to make, which nobody waits for.
+        """
+        if last is not None:
+            self._executor.submit(last)
         self._executor.shutdown(wait=False)
 
 
@@ -69,10 +78,19 @@ def prepare_topics(broker: Broker) -> str:
         for topic in (broker.topic, broker.dead_letter_topic):
             if topic not in present:
                 _create(admin, NewTopic(topic, broker.partitions, broker.replication), timeout)
-        if broker.applied_topic and broker.applied_topic not in present:
-            short_lived = NewTopic(broker.applied_topic, 1, broker.replication, topic_configs=_SHORT_LIVED)
-            _create(admin, short_lived, timeout)
         return _topic_id(admin, broker)
+
+
+def prepare_applied_topic(broker: Broker) -> None:
+    """Makes the topic of notices if it is missing: nothing but notices depends on it. Blocks.
+
+    Raises:
+        UnavailableError: The broker cannot be reached or refuses.
+    """
+    with admin_of(broker) as admin:
+        if broker.applied_topic not in admin.list_topics():
+            short_lived = NewTopic(broker.applied_topic, 1, broker.replication, topic_configs=_SHORT_LIVED)
+            _create(admin, short_lived, int(broker.timeout * 1000))
 
 
 def require_topic(broker: Broker, topic: str) -> None:
@@ -229,7 +247,7 @@ def record_of(record: Any) -> Record:
 
 
 def step_over(consumer: Any, error: Exception) -> Record:
-    """Goes on behind a record that kafka-python cannot read; what is known of it stands for it."""
+    """Goes on behind a record whose batch kafka-python cannot read; what is known of it stands for it."""
     partition = consumer._fetcher._next_partition_records.topic_partition  # noqa: SLF001  # it says nowhere else
     offset = consumer.position(partition)
     consumer.seek(partition, offset + 1)
@@ -242,7 +260,7 @@ def tag_of(topic_id: str, applied_to: AppliedTo) -> str:
     return f"{applied_to.generation} {topic_id}"
 
 
-def start_of(consumer: Any, partition: Any, topic_id: str, applied_to: AppliedTo) -> int:
+def start_of(consumer: Any, partition: Any, topic_id: str, applied_to: AppliedTo, timeout_ms: int) -> int:
     """Where to begin with a partition that a group has read.
 
     Args:
@@ -250,6 +268,7 @@ def start_of(consumer: Any, partition: Any, topic_id: str, applied_to: AppliedTo
         partition: Its partition.
         topic_id: The topic's id.
         applied_to: The collection that events are applied to.
+        timeout_ms: How long the broker has to tell.
 
     Returns:
         The committed offset if it was committed for this collection, or by a person, who leaves no mark. One that was
@@ -257,7 +276,7 @@ def start_of(consumer: Any, partition: Any, topic_id: str, applied_to: AppliedTo
         one of another topic of the same name counts for nothing. Without any, the beginning. A broker that keeps no
         marks (Tansu) may have any of these: it is taken for one of another collection.
     """
-    committed = consumer.committed(partition, metadata=True)
+    committed = consumer.committed(partition, metadata=True, timeout_ms=timeout_ms)
     included = applied_to.start(topic_id, partition.partition)
     if committed is None:
         return 0

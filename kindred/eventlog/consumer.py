@@ -1,5 +1,6 @@
 """Reads the log as a member of a consumer group."""
 
+from collections import Counter
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Self
@@ -8,15 +9,23 @@ import structlog
 from kafka import KafkaConsumer
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import CommitFailedError, CorruptRecordError, KafkaError, RebalanceInProgressError
+from kafka.errors import (
+    CommitFailedError,
+    CorruptRecordError,
+    FencedInstanceIdError,
+    KafkaError,
+    RebalanceInProgressError,
+)
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
+from kindred.errors import KindredError, PreconditionError
 from kindred.eventlog.broker import AppliedTo, Broker, Record
 from kindred.eventlog.client import (
     METADATA_AGE_MS,
     ClientThread,
     prepare_topics,
     record_of,
+    refusal,
     start_of,
     step_over,
     tag_of,
@@ -38,6 +47,8 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # the library
         self.unchecked: set[Any] = set()
         self.uncommitted: dict[Any, OffsetAndMetadata] = {}
         """What was applied and could not be committed yet, by partition."""
+        self.losses: Counter[Any] = Counter()
+        """How often each partition went away: what was read before that is not this member's any more."""
 
     def on_partitions_revoked(self, revoked: Any) -> None:
         """Forgets them: they are checked again if they come back."""
@@ -58,6 +69,7 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # the library
     def _forget(self, partitions: Any) -> None:
         self.unchecked -= set(partitions)
         for partition in partitions:  # whoever has it now may have got further
+            self.losses[partition] += 1
             self.uncommitted.pop(partition, None)
 
 
@@ -91,6 +103,7 @@ class EventConsumer:
         self._group = group
         self._instance = instance
         self._fetch_wait = int(fetch_wait * 1000)
+        self._timeout = int(broker.timeout * 1000)
         self._session_timeout = int(session_timeout * 1000)
         self.poll_interval = poll_interval
         """Seconds without a poll or a sign of life after which this member leaves the group."""
@@ -99,6 +112,7 @@ class EventConsumer:
         self._consumer: Any = None
         self._applied_to = applied_to or AppliedTo()
         self._assigned = _Assigned()
+        self._polled: dict[Any, int] = {}  # by partition how often it had gone away when it was polled last
         self.topic_id = ""
         self.partitions: frozenset[int] = frozenset()
         """What this member has to read, as of the last poll."""
@@ -114,7 +128,7 @@ class EventConsumer:
         try:
             await self._thread.call(self._open)
         except BaseException:
-            self._thread.close()
+            self._thread.close(self._close)
             raise
         return self
 
@@ -156,6 +170,10 @@ class EventConsumer:
         """
         return await self._thread.call(self._commit, records)
 
+    def still_mine(self, records: Sequence[Record]) -> list[Record]:
+        """Of the records that the last poll gave those of partitions that were this member's ever since."""
+        return [record for record in records if self._is_mine(TopicPartition(record.topic, record.partition))]
+
     async def follow(self, applied_to: AppliedTo) -> None:
         """From now on events are applied to another collection: reads again what may not be in it.
 
@@ -195,6 +213,7 @@ class EventConsumer:
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 allow_auto_create_topics=False,
+                isolation_level="read_committed",
                 partition_assignment_strategy=[CooperativeStickyAssignor],
                 session_timeout_ms=self._session_timeout,
                 heartbeat_interval_ms=self._session_timeout // 3,
@@ -209,7 +228,7 @@ class EventConsumer:
 
     def _close(self) -> None:
         if self._consumer is not None:
-            self._consumer.close(autocommit=False, timeout_ms=int(self._broker.timeout * 1000))
+            self._consumer.close(autocommit=False, timeout_ms=self._timeout)
 
     def _poll(self, timeout: float) -> list[Record]:
         try:
@@ -221,12 +240,21 @@ class EventConsumer:
                 # It came with this very poll: read again once it is clear where to start.
                 self._consumer.seek(partition, polled.pop(partition)[0].offset)
         except CorruptRecordError as error:
-            return [step_over(self._consumer, error)]
+            record = step_over(self._consumer, error)
+            partition = TopicPartition(record.topic, record.partition)
+            self._polled = {partition: self._assigned.losses[partition]}
+            return [record]
         except KafkaError as error:
-            raise unreachable(self._broker) from error
+            raise _failed(self._broker, error) from error
         finally:
             self._look_around()
+        self._polled = {partition: self._assigned.losses[partition] for partition in polled}
         return [record_of(record) for records in polled.values() for record in records]
+
+    def _is_mine(self, partition: Any) -> bool:
+        return (
+            partition.partition in self.partitions and self._polled.get(partition) == self._assigned.losses[partition]
+        )
 
     def _look_around(self) -> None:
         self.partitions = frozenset(each.partition for each in self._consumer.assignment())
@@ -241,8 +269,11 @@ class EventConsumer:
             for partition, records in self._consumer.poll(_STAY_MS, max_records=1).items():
                 if partition in self._consumer.assignment():
                     self._consumer.seek(partition, records[0].offset)  # it is read later
+        except CorruptRecordError:
+            # The next poll meets it again. Without this it would turn for ever in a batch that gives nothing more.
+            self._consumer._fetcher._next_partition_records.drain()  # noqa: SLF001  # nothing public does
         except KafkaError as error:
-            raise unreachable(self._broker) from error
+            raise _failed(self._broker, error) from error
         finally:
             self._look_around()
 
@@ -267,8 +298,11 @@ class EventConsumer:
     def _check_starts(self) -> None:
         """Goes back where the committed offset was committed for another collection than ours."""
         for partition in self._assigned.unchecked & self._consumer.assignment():
-            start = start_of(self._consumer, partition, self.topic_id, self._applied_to)
-            if start < self._consumer.position(partition):
+            start = start_of(self._consumer, partition, self.topic_id, self._applied_to, self._timeout)
+            position = self._consumer.position(partition, timeout_ms=self._timeout)
+            if position is None:
+                raise unreachable(self._broker)
+            if start < position:
                 log.info("reading on where the collection that was swapped in ends", partition=partition.partition)
                 self._consumer.seek(partition, start)
             self._assigned.unchecked.discard(partition)
@@ -280,7 +314,7 @@ class EventConsumer:
             partition = TopicPartition(record.topic, record.partition)
             if partition not in places or record.offset >= places[partition].offset:
                 places[partition] = OffsetAndMetadata(record.offset + 1, tag, record.leader_epoch)
-        mine = places.keys() & self._consumer.assignment()
+        mine = {partition for partition in places if self._is_mine(partition)}
         self._assigned.uncommitted.update((partition, places[partition]) for partition in mine)
         return self._commit_what_is_left() and len(mine) == len(places)
 
@@ -290,11 +324,11 @@ class EventConsumer:
         if not places:
             return True
         try:
-            self._consumer.commit(places, timeout_ms=int(self._broker.timeout * 1000))
+            self._consumer.commit(places, timeout_ms=self._timeout)
         except (CommitFailedError, RebalanceInProgressError):
             return False
         except KafkaError as error:
-            raise unreachable(self._broker) from error
+            raise _failed(self._broker, error) from error
         for partition, place in places.items():
             if self._assigned.uncommitted.get(partition) is place:
                 self._assigned.uncommitted.pop(partition, None)
@@ -319,3 +353,14 @@ class EventConsumer:
             return sum(self._consumer.end_offsets(partitions, timeout_ms=_LOOK_MS).values())
         except KafkaError as error:
             raise unreachable(self._broker) from error
+
+
+def _failed(broker: Broker, error: Exception) -> KindredError:
+    """The error for what the broker would not do."""
+    if isinstance(error, FencedInstanceIdError):
+        message = (
+            "another consumer has come with the same KINDRED_GROUP_INSTANCE and has taken this one's place; give each "
+            "a name of its own"
+        )
+        return PreconditionError("GROUP_INSTANCE", broker.topic, message)
+    return refusal(broker, error)

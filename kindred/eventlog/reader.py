@@ -69,7 +69,7 @@ class LogReader:
         try:
             await self._thread.call(self._open)
         except BaseException:
-            self._thread.close()
+            self._thread.close(self._close)
             raise
         return self
 
@@ -158,6 +158,7 @@ class LogReader:
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 allow_auto_create_topics=False,
+                isolation_level="read_committed",
                 max_poll_records=self._max_records,
                 fetch_max_wait_ms=20,
             )
@@ -166,7 +167,7 @@ class LogReader:
             self._consumer.assign(partitions)
             beginnings = self._consumer.beginning_offsets(partitions, timeout_ms=self._timeout)
             for partition in partitions:
-                start = start_of(self._consumer, partition, self.topic_id, self._applied_to)
+                start = start_of(self._consumer, partition, self.topic_id, self._applied_to, self._timeout)
                 self._consumer.seek(partition, max(start, beginnings[partition]))
         except KafkaError as error:
             raise unreachable(self._broker) from error

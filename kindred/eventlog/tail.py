@@ -1,4 +1,4 @@
-"""Reads a topic from its end on, outside of any group: news, not history."""
+"""Reads the topic of notices from its end on, outside of any group: news, not history."""
 
 from typing import Any, Self
 
@@ -7,22 +7,21 @@ from kafka.errors import CorruptRecordError, KafkaError
 from kafka.structs import TopicPartition
 
 from kindred.eventlog.broker import Broker, Record
-from kindred.eventlog.client import ClientThread, prepare_topics, record_of, step_over, unreachable
+from kindred.eventlog.client import ClientThread, prepare_applied_topic, record_of, step_over, unreachable
 
 
 class LogTail:
-    """What is written to a topic from now on.
+    """What is written to the topic of notices from now on.
 
     Args:
         broker: Where.
-        topic: The topic.
         fetch_wait: Seconds that the broker may hold a fetch that finds nothing.
     """
 
-    def __init__(self, broker: Broker, topic: str, *, fetch_wait: float) -> None:
+    def __init__(self, broker: Broker, *, fetch_wait: float) -> None:
         self._broker = broker
-        self._topic = topic
         self._fetch_wait = int(fetch_wait * 1000)
+        self._timeout = int(broker.timeout * 1000)
         self._thread = ClientThread("kindred-tail")
         self._consumer: Any = None
 
@@ -35,7 +34,7 @@ class LogTail:
         try:
             await self._thread.call(self._open)
         except BaseException:
-            self._thread.close()
+            self._thread.close(self._close)
             raise
         return self
 
@@ -53,7 +52,7 @@ class LogTail:
         return await self._thread.call(self._read, timeout)
 
     def _open(self) -> None:
-        prepare_topics(self._broker)
+        prepare_applied_topic(self._broker)
         try:
             self._consumer = KafkaConsumer(
                 **self._broker.connection(),
@@ -63,18 +62,18 @@ class LogTail:
                 allow_auto_create_topics=False,
                 fetch_max_wait_ms=self._fetch_wait,
             )
-            numbers = self._consumer.partitions_for_topic(self._topic) or ()
-            partitions = [TopicPartition(self._topic, each) for each in numbers]
+            numbers = self._consumer.partitions_for_topic(self._broker.applied_topic) or ()
+            partitions = [TopicPartition(self._broker.applied_topic, each) for each in numbers]
             self._consumer.assign(partitions)
             self._consumer.seek_to_end(*partitions)
             for partition in partitions:
-                self._consumer.position(partition)  # asks now, not with the first read
+                self._consumer.position(partition, timeout_ms=self._timeout)  # asks now, not with the first read
         except KafkaError as error:
             raise unreachable(self._broker) from error
 
     def _close(self) -> None:
         if self._consumer is not None:
-            self._consumer.close(autocommit=False, timeout_ms=int(self._broker.timeout * 1000))
+            self._consumer.close(autocommit=False, timeout_ms=self._timeout)
 
     def _read(self, timeout: float) -> list[Record]:
         try:

@@ -86,7 +86,8 @@ class RatingServiceServicer:
         """Records ratings of many users, for as long as the caller sends: each request is answered, in order, when the broker
         has all of its ratings. A rating that is wrong is refused by itself and stops nothing. A caller that sends faster than
         the broker takes is slowed down. If the broker goes away the stream ends with UNAVAILABLE: what was not answered is to
-        be sent again, which changes nothing if it was recorded.
+        be sent again, which changes nothing if it was recorded. When the server stops it ends with OK, after the answers to
+        what it has read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,8 @@ class RatingServiceStub:
     """Records ratings of many users, for as long as the caller sends: each request is answered, in order, when the broker
     has all of its ratings. A rating that is wrong is refused by itself and stops nothing. A caller that sends faster than
     the broker takes is slowed down. If the broker goes away the stream ends with UNAVAILABLE: what was not answered is to
-    be sent again, which changes nothing if it was recorded.
+    be sent again, which changes nothing if it was recorded. When the server stops it ends with OK, after the answers to
+    what it has read.
     """
     RetractRatings: _grpc.UnaryUnaryMultiCallable[_rating_service_pb2.RetractRatingsRequest, _rating_service_pb2.RetractRatingsResponse]
     """Takes ratings of one user back, as if they had never been given."""
@@ -69,7 +70,8 @@ class RatingServiceAsyncStub(RatingServiceStub):
     """Records ratings of many users, for as long as the caller sends: each request is answered, in order, when the broker
     has all of its ratings. A rating that is wrong is refused by itself and stops nothing. A caller that sends faster than
     the broker takes is slowed down. If the broker goes away the stream ends with UNAVAILABLE: what was not answered is to
-    be sent again, which changes nothing if it was recorded.
+    be sent again, which changes nothing if it was recorded. When the server stops it ends with OK, after the answers to
+    what it has read.
     """
     RetractRatings: _aio.UnaryUnaryMultiCallable[_rating_service_pb2.RetractRatingsRequest, _rating_service_pb2.RetractRatingsResponse]  # type: ignore[assignment]
     """Takes ratings of one user back, as if they had never been given."""
@@ -105,7 +107,8 @@ class RatingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Records ratings of many users, for as long as the caller sends: each request is answered, in order, when the broker
         has all of its ratings. A rating that is wrong is refused by itself and stops nothing. A caller that sends faster than
         the broker takes is slowed down. If the broker goes away the stream ends with UNAVAILABLE: what was not answered is to
-        be sent again, which changes nothing if it was recorded.
+        be sent again, which changes nothing if it was recorded. When the server stops it ends with OK, after the answers to
+        what it has read.
         """
 
     @_abc_1.abstractmethod

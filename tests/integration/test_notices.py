@@ -9,7 +9,7 @@ import pytest
 
 from cli.local_broker import LOCAL_SETTINGS
 from kindred.eventlog.broker import Broker, Message
-from kindred.eventlog.client import prepare_topics
+from kindred.eventlog.client import prepare_applied_topic
 from kindred.eventlog.producer import EventProducer
 from kindred.freshness import Freshness, FreshnessToken
 from kindred.notices import Notifier, listen
@@ -115,7 +115,7 @@ async def test_what_was_missed_is_made_up_for_when_it_listens_again(broker: Brok
 
 async def test_notices_of_a_burst_are_few(broker: Broker) -> None:
     """What comes while a notice is under way goes into the next one; every user is told."""
-    await asyncio.to_thread(prepare_topics, broker)
+    await asyncio.to_thread(prepare_applied_topic, broker)
     async with notifying(broker) as notifier:
         for number in range(3_000):
             notifier.tell([f"user-{number}", "often"])

@@ -16,7 +16,7 @@ ALONE = AppliedTo("new")
 def consumer(offset: int | None, tag: str | None = "") -> SimpleNamespace:
     """A consumer whose group has committed this."""
     committed = None if offset is None else SimpleNamespace(offset=offset, metadata=tag)
-    return SimpleNamespace(committed=lambda partition, metadata: committed)
+    return SimpleNamespace(committed=lambda partition, metadata, timeout_ms: committed)
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def consumer(offset: int | None, tag: str | None = "") -> SimpleNamespace:
 )
 def test_the_start_of_a_partition(committed: int | None, tag: str | None, applied_to: AppliedTo, start: int) -> None:
     """A committed offset counts as far as it says something about this collection and this topic."""
-    assert start_of(consumer(committed, tag), HERE, "topic", applied_to) == start
+    assert start_of(consumer(committed, tag), HERE, "topic", applied_to, 1_000) == start
 
 
 def test_a_partition_that_the_collection_does_not_name_is_read_whole() -> None:
     """A partition that came while the collection was built has nothing in it yet."""
-    assert start_of(consumer(500, "old topic"), SimpleNamespace(partition=9), "topic", NEW) == 0
+    assert start_of(consumer(500, "old topic"), SimpleNamespace(partition=9), "topic", NEW, 1_000) == 0
 
 
 def test_a_commit_is_marked_with_collection_and_topic() -> None:

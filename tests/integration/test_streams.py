@@ -297,6 +297,19 @@ class TestStreamRatings:
         call.cancel()
         assert await stored(system.client, "stream-8", response.freshness_tokens["stream-8"]) == {SPACE[0]: 4}
 
+    async def test_a_server_that_stops_ends_it_cleanly(self, own_films: Place, kafka: str) -> None:
+        """When the server drains, an open stream ends with OK, and not only after the grace of the calls under way."""
+        settings = own_films.settings(port=0, kafka=kafka, drain_grace=60, **fresh_names())
+        async with running(settings, serve=True, consume=False) as parts:
+            client_context = connected(parts.address)
+            client = await client_context.__aenter__()
+            call = client.ratings.StreamRatings()
+            await call.write(request_of(("stream-9", SPACE[0], 4)))
+            assert (await call.read()).recorded_count == 1
+        assert await call.read() is grpc.aio.EOF
+        assert await call.code() is grpc.StatusCode.OK
+        await client_context.__aexit__(None, None, None)
+
     async def test_bytes_that_are_no_request_are_refused(self, system: System) -> None:
         """Bytes that are no message of the call are a wrong argument."""
         path = "/kindred.v1.RatingService/StreamRatings"

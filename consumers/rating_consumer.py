@@ -164,7 +164,8 @@ class RatingConsumer:
         BATCH_EVENTS.observe(len(records))
 
     async def _poll_and_process(self) -> None:
-        self._in_hand = [*self._in_hand, *await self._consumer.poll(_POLL_SECONDS)]
+        if not self._in_hand:  # else it was tried before, and comes first
+            self._in_hand = await self._consumer.poll(_POLL_SECONDS)
         await self._process_in_hand()
 
     @staticmethod

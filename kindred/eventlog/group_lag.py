@@ -10,7 +10,7 @@ from kafka.errors import CorruptRecordError, KafkaError
 from kafka.structs import TopicPartition
 
 from kindred.eventlog.broker import Broker
-from kindred.eventlog.client import admin_of, refusal, require_topic, step_over, topic_id_of, unreachable
+from kindred.eventlog.client import admin_of, find_topic, refusal, step_over, unreachable
 
 _POLL_MS = 200
 
@@ -62,8 +62,7 @@ def group_lag(broker: Broker, group: str) -> list[PartitionLag]:
         PreconditionError: There is no such topic.
         UnavailableError: The broker is away.
     """
-    require_topic(broker, broker.topic)
-    topic_id = topic_id_of(broker)
+    topic_id = find_topic(broker)
     consumer: Any = None
     try:
         consumer = KafkaConsumer(

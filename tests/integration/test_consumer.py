@@ -285,6 +285,34 @@ class TestStop:
             assert all(stored)
         await producer.close()
 
+    async def test_a_batch_that_fails_while_draining_comes_before_the_next(
+        self, own_films: Place, kafka: str, user: str
+    ) -> None:
+        """While draining, a batch that the store did not take is tried again before another partition is read."""
+        settings = settings_of(own_films, kafka, session_timeout=2, partitions=2)
+        await asyncio.to_thread(prepare_topics, settings.broker())
+        records = [line(f"{user}-{number}", "50", 4) for number in range(12)]
+        assert len({partition for partition, _ in await write_records(kafka, settings.topic, records)}) == 2
+        member = EventConsumer(
+            settings.broker(), settings.group, session_timeout=2, max_records=1, fetch_wait=settings.fetch_wait
+        )
+        producer = EventProducer(settings.broker())
+        async with watched_backend(settings) as (backend, store), member:
+
+            async def away_every_other_time(_: object) -> None:
+                store.before_write = back_next_time
+                raise UnavailableError("store", "away for a moment")
+
+            async def back_next_time(_: object) -> None:
+                store.before_write = away_every_other_time
+
+            store.before_write = away_every_other_time
+            draining = rating_consumer(member, backend, DeadLetters(producer, settings.dead_letter_topic, 10))
+            assert await draining.drain(20) == 0
+            stored = await store.users([point_id_of(f"{user}-{number}") for number in range(12)])
+            assert all(stored)
+        await producer.close()
+
     async def test_without_draining_it_stops_at_once(self, own_films: Place, kafka: str, user: str) -> None:
         """A consumer of a log that outlives it stops after the batch under way; the rest is read by the next one."""
         settings = settings_of(own_films, kafka, session_timeout=2, batch_size=1)

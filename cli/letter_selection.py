@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.output import failed, misused
+from cli.times import read_time
 
 if TYPE_CHECKING:
     from consumers.letters import DeadLetter
     from kindred.eventlog.topic_reader import TopicReader
 
 _FILTERS = "Which letters"
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_AGO = re.compile(r"-([0-9]{1,9})([smhdw])")
 _PLACE = re.compile(r"([0-9]{1,9}):([0-9]{1,18})")
 
 Reasons = Annotated[
@@ -133,12 +132,8 @@ def time_of(option: str, text: str, now: datetime | None = None) -> int:
     Raises:
         typer.Exit: It is no time.
     """
-    now = now or datetime.now(UTC)
-    if ago := _AGO.fullmatch(text):
-        return max(1, int(now.timestamp() * 1000) - int(ago[1]) * _SECONDS[ago[2]] * 1000)
     try:
-        at = datetime.fromisoformat(text)
-        return max(1, round(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000))
+        return max(1, round(read_time(text, now or datetime.now(UTC)).timestamp() * 1000))
     except (ValueError, OverflowError):
         forms = "2026-07-01, 2026-07-01T12:00:00Z, or how long ago, -90s, -30m, -12h, -7d or -2w"
         raise misused(f"{option} {text}: must be a time: {forms}") from None

@@ -5,12 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cli.output import misused
+from cli.times import read_time
 
 if TYPE_CHECKING:
     from loader.log_span import Place
 
-_AGO = re.compile(r"-(\d{1,6})([dhms])")
-_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _OFFSETS = re.compile(r"\d{1,9}:\d{1,18}(,\d{1,9}:\d{1,18})*")
 
 
@@ -34,11 +33,7 @@ def log_place(option: str, text: str, now: datetime) -> "Place":
     if _OFFSETS.fullmatch(text):
         return _offsets(option, text)
     try:
-        if ago := _AGO.fullmatch(text):
-            at = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        else:
-            at = datetime.fromisoformat(text)
-            at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        at = read_time(text, now)
         moment = Moment((at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1))
     except (OverflowError, ValueError) as error:
         message = (

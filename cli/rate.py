@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -21,6 +20,7 @@ from cli.client import (
 from cli.item_choice import TypedItem, choose_items
 from cli.opinions import DislikeOption, LikeOption, Opinion, check_distinct, parse_rating, reactions, typed_item
 from cli.output import ID, TITLE, Column, misused, print_json, print_table, say, title_of
+from cli.times import read_time
 from kindred.v1.item_pb2 import Item
 from kindred.v1.rating_service_pb2 import (
     RecordRatingsRequest,
@@ -110,11 +110,11 @@ def _retract(
 
 def _parse_time(text: str) -> Timestamp:
     try:
-        time = datetime.fromisoformat(text)
+        time = read_time(text)
     except ValueError:
         raise misused(f"--at {text}: must be a time in ISO 8601, for instance 2026-05-01T20:15:00Z") from None
     timestamp = Timestamp()
-    timestamp.FromDatetime(time if time.tzinfo else time.replace(tzinfo=UTC))
+    timestamp.FromDatetime(time)
     return timestamp
 
 

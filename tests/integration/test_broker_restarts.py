@@ -17,10 +17,7 @@ from tests.support.apache_kafka.jars import KafkaUnavailableError
 from tests.support.films import ROMANCE, SPACE
 from tests.support.system import BOUND, Client, connected, fresh_names
 
-pytestmark = [
-    pytest.mark.timeout(120),
-    pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning"),  # kafka-python, where none answers
-]
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture

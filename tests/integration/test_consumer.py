@@ -28,7 +28,6 @@ from tests.support.watched_store import watched_backend
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(90),
-    pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning"),  # kafka-python, where none answers
 ]
 
 _numbers = count(1)

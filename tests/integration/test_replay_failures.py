@@ -35,10 +35,7 @@ from tests.support.replaying import (
 from tests.support.system import BOUND, fresh_names
 from tests.support.tcp_proxy import wire_to
 
-pytestmark = [
-    pytest.mark.timeout(120),
-    pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning"),  # kafka-python, where none answers
-]
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture(autouse=True)

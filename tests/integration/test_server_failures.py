@@ -27,10 +27,7 @@ from server.app import KindredServer
 from tests.support.system import BOUND, Client, connected, failure_of
 from tests.support.watched_store import watched_backend
 
-pytestmark = [
-    pytest.mark.timeout(60),
-    pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning"),  # kafka-python, where none answers
-]
+pytestmark = pytest.mark.timeout(60)
 
 SEVEN = recommendation.RecommendRequest(user_id="7")
 ONE_RATING = rating.RecordRatingsRequest(user_id="newcomer", ratings=[rating.NewRating(item_id="50", value=4)])

@@ -33,7 +33,6 @@ from tests.support.system import BOUND, System, connected, fresh_names
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(120),
-    pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning"),  # of a producer that was refused
 ]
 
 MONTH_AGO = now_ms() // 1000 * 1000 - 30 * 86_400_000 + 250

@@ -469,7 +469,7 @@ class TestUnreadableRecords:
     ) -> None:
         """Events of an aborted transaction are no events; those of a committed one are."""
         if services.choice == "embedded":
-            pytest.skip("Tansu has no transactions")
+            pytest.skip("the local broker has no transactions")
         settings = settings_of(own_films, kafka, session_timeout=2, partitions=1)
         async with consuming(settings) as running_:
             await asyncio.to_thread(_transactions, settings)

@@ -22,50 +22,68 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
+from kindred.v1 import filter_pb2 as kindred_dot_v1_dot_filter__pb2
 from kindred.v1 import item_pb2 as kindred_dot_v1_dot_item__pb2
 from kindred.v1 import reaction_pb2 as kindred_dot_v1_dot_reaction__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'kindred/v1/recommendation_service.proto\x12\nkindred.v1\x1a\x17google/rpc/status.proto\x1a\x15kindred/v1/item.proto\x1a\x19kindred/v1/reaction.proto\"\xe3\x02\n\x10RecommendRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12)\n\x07ratings\x18\x02 \x03(\x0b\x32\x18.kindred.v1.InlineRating\x12\x12\n\x05limit\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x10\x65xclude_item_ids\x18\x04 \x03(\t\x12\x15\n\rinclude_rated\x18\x05 \x01(\x08\x12.\n\tneighbors\x18\x06 \x01(\x0b\x32\x1b.kindred.v1.NeighborOptions\x12\"\n\x06recipe\x18\x07 \x01(\x0e\x32\x12.kindred.v1.Recipe\x12,\n\x0b\x65xplanation\x18\x08 \x01(\x0e\x32\x17.kindred.v1.Explanation\x12\'\n\titem_view\x18\t \x01(\x0e\x32\x14.kindred.v1.ItemView\x12\x19\n\x11\x61t_least_as_fresh\x18\n \x01(\tB\x08\n\x06_limit\"e\n\x0cInlineRating\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0f\n\x05value\x18\x02 \x01(\x01H\x00\x12(\n\x08reaction\x18\x03 \x01(\x0e\x32\x14.kindred.v1.ReactionH\x00\x42\t\n\x07opinion\"\'\n\x0fNeighborOptions\x12\x0e\n\x01k\x18\x01 \x01(\x05H\x00\x88\x01\x01\x42\x04\n\x02_k\"\x80\x02\n\x11RecommendResponse\x12\x33\n\x0frecommendations\x18\x01 \x03(\x0b\x32\x1a.kindred.v1.Recommendation\x12&\n\x08strategy\x18\x02 \x01(\x0e\x32\x14.kindred.v1.Strategy\x12\x1a\n\x12personalized_count\x18\x03 \x01(\x05\x12\x15\n\rpopular_count\x18\x04 \x01(\x05\x12\x16\n\x0eneighbors_used\x18\x05 \x01(\x05\x12\"\n\x06recipe\x18\x06 \x01(\x0e\x32\x12.kindred.v1.Recipe\x12\x1f\n\x05\x61s_of\x18\x07 \x01(\x0b\x32\x10.kindred.v1.AsOf\"Q\n\x04\x41sOf\x12\x18\n\x10profile_revision\x18\x01 \x01(\x03\x12\x16\n\x0estored_ratings\x18\x02 \x01(\x05\x12\x17\n\x0f\x66reshness_token\x18\x03 \x01(\t\"\x99\x01\n\x0eRecommendation\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.kindred.v1.Item\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x0f\n\x07support\x18\x03 \x01(\x05\x12\"\n\x06source\x18\x04 \x01(\x0e\x32\x12.kindred.v1.Source\x12#\n\x07reasons\x18\x05 \x03(\x0b\x32\x12.kindred.v1.Reason\"7\n\x06Reason\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.kindred.v1.Item\x12\r\n\x05share\x18\x02 \x01(\x01\"G\n\x15\x42\x61tchRecommendRequest\x12.\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.kindred.v1.RecommendRequest\"K\n\x16\x42\x61tchRecommendResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .kindred.v1.BatchRecommendResult\"x\n\x14\x42\x61tchRecommendResult\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1d.kindred.v1.RecommendResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"L\n\x1bWatchRecommendationsRequest\x12-\n\x07request\x18\x01 \x01(\x0b\x32\x1c.kindred.v1.RecommendRequest\"O\n\x1cWatchRecommendationsResponse\x12/\n\x08response\x18\x01 \x01(\x0b\x32\x1d.kindred.v1.RecommendResponse*\x85\x01\n\x06Recipe\x12\x16\n\x12RECIPE_UNSPECIFIED\x10\x00\x12\x12\n\x0eRECIPE_DEFAULT\x10\x01\x12\x1e\n\x1aRECIPE_TUTORIAL_SIMILARITY\x10\x02\x12\x1b\n\x17RECIPE_TUTORIAL_RATINGS\x10\x03\x12\x12\n\x0eRECIPE_POPULAR\x10\x04*Y\n\x0b\x45xplanation\x12\x1b\n\x17\x45XPLANATION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45XPLANATION_NONE\x10\x01\x12\x17\n\x13\x45XPLANATION_SUMMARY\x10\x02*J\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x14\n\x10SOURCE_NEIGHBORS\x10\x01\x12\x12\n\x0eSOURCE_POPULAR\x10\x02*\x88\x01\n\x08Strategy\x12\x18\n\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x19\n\x15STRATEGY_PERSONALIZED\x10\x01\x12\x12\n\x0eSTRATEGY_MIXED\x10\x02\x12\x1d\n\x19STRATEGY_POPULAR_FALLBACK\x10\x03\x12\x14\n\x10STRATEGY_POPULAR\x10\x04\x32\xa7\x02\n\x15RecommendationService\x12H\n\tRecommend\x12\x1c.kindred.v1.RecommendRequest\x1a\x1d.kindred.v1.RecommendResponse\x12W\n\x0e\x42\x61tchRecommend\x12!.kindred.v1.BatchRecommendRequest\x1a\".kindred.v1.BatchRecommendResponse\x12k\n\x14WatchRecommendations\x12\'.kindred.v1.WatchRecommendationsRequest\x1a(.kindred.v1.WatchRecommendationsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'kindred/v1/recommendation_service.proto\x12\nkindred.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x17kindred/v1/filter.proto\x1a\x15kindred/v1/item.proto\x1a\x19kindred/v1/reaction.proto\"\x8c\x05\n\x10RecommendRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12)\n\x07ratings\x18\x02 \x03(\x0b\x32\x18.kindred.v1.InlineRating\x12\x12\n\x05limit\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x10\x65xclude_item_ids\x18\x04 \x03(\t\x12\x15\n\rinclude_rated\x18\x05 \x01(\x08\x12.\n\tneighbors\x18\x06 \x01(\x0b\x32\x1b.kindred.v1.NeighborOptions\x12\"\n\x06recipe\x18\x07 \x01(\x0e\x32\x12.kindred.v1.Recipe\x12,\n\x0b\x65xplanation\x18\x08 \x01(\x0e\x32\x17.kindred.v1.Explanation\x12\'\n\titem_view\x18\t \x01(\x0e\x32\x14.kindred.v1.ItemView\x12\x19\n\x11\x61t_least_as_fresh\x18\n \x01(\t\x12%\n\x05items\x18\x0b \x01(\x0b\x32\x16.kindred.v1.ItemFilter\x12(\n\x06period\x18\x0c \x01(\x0b\x32\x18.kindred.v1.RatingPeriod\x12\x13\n\x0brecipe_name\x18\r \x01(\t\x12.\n\toverrides\x18\x0e \x01(\x0b\x32\x1b.kindred.v1.RecipeOverrides\x12!\n\x06\x62oosts\x18\x0f \x03(\x0b\x32\x11.kindred.v1.Boost\x12\x16\n\tdiversity\x18\x10 \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x0enew_item_share\x18\x11 \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x10without_item_ids\x18\x12 \x03(\tB\x08\n\x06_limitB\x0c\n\n_diversityB\x11\n\x0f_new_item_share\"\x9d\x02\n\x0fRecipeOverrides\x12\x1a\n\rquery_damping\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tsharpness\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rscore_damping\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x1e\n\x11recency_half_life\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x18\n\x0b\x66it_penalty\x18\x05 \x01(\x01H\x04\x88\x01\x01\x12\x18\n\x0b\x66it_damping\x18\x06 \x01(\x01H\x05\x88\x01\x01\x42\x10\n\x0e_query_dampingB\x0c\n\n_sharpnessB\x10\n\x0e_score_dampingB\x14\n\x12_recency_half_lifeB\x0e\n\x0c_fit_penaltyB\x0e\n\x0c_fit_damping\"\x86\x01\n\x05\x42oost\x12\x0e\n\x06\x66\x61\x63tor\x18\x01 \x01(\x01\x12\x0f\n\x05genre\x18\x02 \x01(\tH\x00\x12\r\n\x03tag\x18\x03 \x01(\tH\x00\x12\x33\n\tattribute\x18\x04 \x01(\x0b\x32\x1e.kindred.v1.AttributeConditionH\x00\x12\x12\n\x08min_year\x18\x05 \x01(\x05H\x00\x42\x04\n\x02on\"e\n\x0cInlineRating\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0f\n\x05value\x18\x02 \x01(\x01H\x00\x12(\n\x08reaction\x18\x03 \x01(\x0e\x32\x14.kindred.v1.ReactionH\x00\x42\t\n\x07opinion\"y\n\x0fNeighborOptions\x12\x0e\n\x01k\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0bmin_overlap\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12&\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x16.kindred.v1.UserFilterB\x04\n\x02_kB\x0e\n\x0c_min_overlap\"\xc2\x03\n\x11RecommendResponse\x12\x33\n\x0frecommendations\x18\x01 \x03(\x0b\x32\x1a.kindred.v1.Recommendation\x12&\n\x08strategy\x18\x02 \x01(\x0e\x32\x14.kindred.v1.Strategy\x12\x1a\n\x12personalized_count\x18\x03 \x01(\x05\x12\x15\n\rpopular_count\x18\x04 \x01(\x05\x12\x16\n\x0eneighbors_used\x18\x05 \x01(\x05\x12\"\n\x06recipe\x18\x06 \x01(\x0e\x32\x12.kindred.v1.Recipe\x12\x1f\n\x05\x61s_of\x18\x07 \x01(\x0b\x32\x10.kindred.v1.AsOf\x12\x13\n\x0brecipe_name\x18\x08 \x01(\t\x12\x11\n\tnew_count\x18\t \x01(\x05\x12\x30\n\x0e\x66ilter_effects\x18\n \x03(\x0b\x32\x18.kindred.v1.FilterEffect\x12\x32\n\x0e\x63ounterfactual\x18\x0b \x01(\x0b\x32\x1a.kindred.v1.Counterfactual\x12\x32\n\rpopular_among\x18\x0c \x01(\x0b\x32\x1b.kindred.v1.AttributeFilter\"=\n\x0c\x46ilterEffect\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0f\n\x07removed\x18\x02 \x01(\x03\x12\r\n\x05total\x18\x03 \x01(\x03\"\x9d\x01\n\x0e\x43ounterfactual\x12\x33\n\x0frecommendations\x18\x01 \x03(\x0b\x32\x1a.kindred.v1.Recommendation\x12\x15\n\rlost_item_ids\x18\x02 \x03(\t\x12\x17\n\x0fgained_item_ids\x18\x03 \x03(\t\x12&\n\x08strategy\x18\x04 \x01(\x0e\x32\x14.kindred.v1.Strategy\"Q\n\x04\x41sOf\x12\x18\n\x10profile_revision\x18\x01 \x01(\x03\x12\x16\n\x0estored_ratings\x18\x02 \x01(\x05\x12\x17\n\x0f\x66reshness_token\x18\x03 \x01(\t\"\xff\x01\n\x0eRecommendation\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.kindred.v1.Item\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x0f\n\x07support\x18\x03 \x01(\x05\x12\"\n\x06source\x18\x04 \x01(\x0e\x32\x12.kindred.v1.Source\x12#\n\x07reasons\x18\x05 \x03(\x0b\x32\x12.kindred.v1.Reason\x12\x1d\n\x10predicted_rating\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x30\n\x0b\x65xplanation\x18\x07 \x01(\x0b\x32\x1b.kindred.v1.FullExplanationB\x13\n\x11_predicted_rating\"\xa3\x01\n\x0f\x46ullExplanation\x12+\n\tneighbors\x18\x01 \x03(\x0b\x32\x18.kindred.v1.NeighborTerm\x12\x17\n\x0fother_neighbors\x18\x02 \x01(\x01\x12\x1d\n\x15other_neighbors_count\x18\x03 \x01(\x05\x12+\n\x0b\x61\x64justments\x18\x04 \x03(\x0b\x32\x16.kindred.v1.Adjustment\"\xb3\x01\n\x0cNeighborTerm\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06rating\x18\x02 \x01(\x01\x12\x12\n\nsimilarity\x18\x03 \x01(\x01\x12\x0e\n\x06weight\x18\x04 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x05 \x01(\x01\x12,\n\x0cshared_items\x18\x06 \x03(\x0b\x32\x16.kindred.v1.SharedItem\x12\x1a\n\x12other_shared_items\x18\x07 \x01(\x01\"3\n\nSharedItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontribution\x18\x02 \x01(\x01\"2\n\nAdjustment\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontribution\x18\x02 \x01(\x01\"7\n\x06Reason\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.kindred.v1.Item\x12\r\n\x05share\x18\x02 \x01(\x01\"G\n\x15\x42\x61tchRecommendRequest\x12.\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.kindred.v1.RecommendRequest\"K\n\x16\x42\x61tchRecommendResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .kindred.v1.BatchRecommendResult\"x\n\x14\x42\x61tchRecommendResult\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1d.kindred.v1.RecommendResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"L\n\x1bWatchRecommendationsRequest\x12-\n\x07request\x18\x01 \x01(\x0b\x32\x1c.kindred.v1.RecommendRequest\"O\n\x1cWatchRecommendationsResponse\x12/\n\x08response\x18\x01 \x01(\x0b\x32\x1d.kindred.v1.RecommendResponse*\x97\x01\n\x06Recipe\x12\x16\n\x12RECIPE_UNSPECIFIED\x10\x00\x12\x12\n\x0eRECIPE_DEFAULT\x10\x01\x12\x1e\n\x1aRECIPE_TUTORIAL_SIMILARITY\x10\x02\x12\x1b\n\x17RECIPE_TUTORIAL_RATINGS\x10\x03\x12\x12\n\x0eRECIPE_POPULAR\x10\x04\x12\x10\n\x0cRECIPE_RIDGE\x10\x05*o\n\x0b\x45xplanation\x12\x1b\n\x17\x45XPLANATION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45XPLANATION_NONE\x10\x01\x12\x17\n\x13\x45XPLANATION_SUMMARY\x10\x02\x12\x14\n\x10\x45XPLANATION_FULL\x10\x03*Z\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x14\n\x10SOURCE_NEIGHBORS\x10\x01\x12\x12\n\x0eSOURCE_POPULAR\x10\x02\x12\x0e\n\nSOURCE_NEW\x10\x03*\x88\x01\n\x08Strategy\x12\x18\n\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x19\n\x15STRATEGY_PERSONALIZED\x10\x01\x12\x12\n\x0eSTRATEGY_MIXED\x10\x02\x12\x1d\n\x19STRATEGY_POPULAR_FALLBACK\x10\x03\x12\x14\n\x10STRATEGY_POPULAR\x10\x04\x32\xa7\x02\n\x15RecommendationService\x12H\n\tRecommend\x12\x1c.kindred.v1.RecommendRequest\x1a\x1d.kindred.v1.RecommendResponse\x12W\n\x0e\x42\x61tchRecommend\x12!.kindred.v1.BatchRecommendRequest\x1a\".kindred.v1.BatchRecommendResponse\x12k\n\x14WatchRecommendations\x12\'.kindred.v1.WatchRecommendationsRequest\x1a(.kindred.v1.WatchRecommendationsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kindred.v1.recommendation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECIPE']._serialized_start=1619
-  _globals['_RECIPE']._serialized_end=1752
-  _globals['_EXPLANATION']._serialized_start=1754
-  _globals['_EXPLANATION']._serialized_end=1843
-  _globals['_SOURCE']._serialized_start=1845
-  _globals['_SOURCE']._serialized_end=1919
-  _globals['_STRATEGY']._serialized_start=1922
-  _globals['_STRATEGY']._serialized_end=2058
-  _globals['_RECOMMENDREQUEST']._serialized_start=131
-  _globals['_RECOMMENDREQUEST']._serialized_end=486
-  _globals['_INLINERATING']._serialized_start=488
-  _globals['_INLINERATING']._serialized_end=589
-  _globals['_NEIGHBOROPTIONS']._serialized_start=591
-  _globals['_NEIGHBOROPTIONS']._serialized_end=630
-  _globals['_RECOMMENDRESPONSE']._serialized_start=633
-  _globals['_RECOMMENDRESPONSE']._serialized_end=889
-  _globals['_ASOF']._serialized_start=891
-  _globals['_ASOF']._serialized_end=972
-  _globals['_RECOMMENDATION']._serialized_start=975
-  _globals['_RECOMMENDATION']._serialized_end=1128
-  _globals['_REASON']._serialized_start=1130
-  _globals['_REASON']._serialized_end=1185
-  _globals['_BATCHRECOMMENDREQUEST']._serialized_start=1187
-  _globals['_BATCHRECOMMENDREQUEST']._serialized_end=1258
-  _globals['_BATCHRECOMMENDRESPONSE']._serialized_start=1260
-  _globals['_BATCHRECOMMENDRESPONSE']._serialized_end=1335
-  _globals['_BATCHRECOMMENDRESULT']._serialized_start=1337
-  _globals['_BATCHRECOMMENDRESULT']._serialized_end=1457
-  _globals['_WATCHRECOMMENDATIONSREQUEST']._serialized_start=1459
-  _globals['_WATCHRECOMMENDATIONSREQUEST']._serialized_end=1535
-  _globals['_WATCHRECOMMENDATIONSRESPONSE']._serialized_start=1537
-  _globals['_WATCHRECOMMENDATIONSRESPONSE']._serialized_end=1616
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=2061
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2356
+  _globals['_RECIPE']._serialized_start=3453
+  _globals['_RECIPE']._serialized_end=3604
+  _globals['_EXPLANATION']._serialized_start=3606
+  _globals['_EXPLANATION']._serialized_end=3717
+  _globals['_SOURCE']._serialized_start=3719
+  _globals['_SOURCE']._serialized_end=3809
+  _globals['_STRATEGY']._serialized_start=3812
+  _globals['_STRATEGY']._serialized_end=3948
+  _globals['_RECOMMENDREQUEST']._serialized_start=189
+  _globals['_RECOMMENDREQUEST']._serialized_end=841
+  _globals['_RECIPEOVERRIDES']._serialized_start=844
+  _globals['_RECIPEOVERRIDES']._serialized_end=1129
+  _globals['_BOOST']._serialized_start=1132
+  _globals['_BOOST']._serialized_end=1266
+  _globals['_INLINERATING']._serialized_start=1268
+  _globals['_INLINERATING']._serialized_end=1369
+  _globals['_NEIGHBOROPTIONS']._serialized_start=1371
+  _globals['_NEIGHBOROPTIONS']._serialized_end=1492
+  _globals['_RECOMMENDRESPONSE']._serialized_start=1495
+  _globals['_RECOMMENDRESPONSE']._serialized_end=1945
+  _globals['_FILTEREFFECT']._serialized_start=1947
+  _globals['_FILTEREFFECT']._serialized_end=2008
+  _globals['_COUNTERFACTUAL']._serialized_start=2011
+  _globals['_COUNTERFACTUAL']._serialized_end=2168
+  _globals['_ASOF']._serialized_start=2170
+  _globals['_ASOF']._serialized_end=2251
+  _globals['_RECOMMENDATION']._serialized_start=2254
+  _globals['_RECOMMENDATION']._serialized_end=2509
+  _globals['_FULLEXPLANATION']._serialized_start=2512
+  _globals['_FULLEXPLANATION']._serialized_end=2675
+  _globals['_NEIGHBORTERM']._serialized_start=2678
+  _globals['_NEIGHBORTERM']._serialized_end=2857
+  _globals['_SHAREDITEM']._serialized_start=2859
+  _globals['_SHAREDITEM']._serialized_end=2910
+  _globals['_ADJUSTMENT']._serialized_start=2912
+  _globals['_ADJUSTMENT']._serialized_end=2962
+  _globals['_REASON']._serialized_start=2964
+  _globals['_REASON']._serialized_end=3019
+  _globals['_BATCHRECOMMENDREQUEST']._serialized_start=3021
+  _globals['_BATCHRECOMMENDREQUEST']._serialized_end=3092
+  _globals['_BATCHRECOMMENDRESPONSE']._serialized_start=3094
+  _globals['_BATCHRECOMMENDRESPONSE']._serialized_end=3169
+  _globals['_BATCHRECOMMENDRESULT']._serialized_start=3171
+  _globals['_BATCHRECOMMENDRESULT']._serialized_end=3291
+  _globals['_WATCHRECOMMENDATIONSREQUEST']._serialized_start=3293
+  _globals['_WATCHRECOMMENDATIONSREQUEST']._serialized_end=3369
+  _globals['_WATCHRECOMMENDATIONSRESPONSE']._serialized_start=3371
+  _globals['_WATCHRECOMMENDATIONSRESPONSE']._serialized_end=3450
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=3951
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=4246
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from kindred.v1 import filter_pb2 as _filter_pb2
 from kindred.v1 import item_pb2 as _item_pb2
 from kindred.v1 import reaction_pb2 as _reaction_pb2
 import builtins as _builtins
@@ -38,6 +39,10 @@ class _RecipeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Recipe.ValueTy
     """The sum of the neighbors' z-scored ratings. Needs the z-score weighting."""
     RECIPE_POPULAR: _Recipe.ValueType  # 4
     """The items that most users like, the same for everyone but for what they have rated."""
+    RECIPE_RIDGE: _Recipe.ValueType  # 5
+    """Local least squares: the weights with which the neighbors' ratings rebuild the user's own. Needs the default
+    weighting.
+    """
 
 class Recipe(_Recipe, metaclass=_RecipeEnumTypeWrapper):
     """The named formulas."""
@@ -52,6 +57,10 @@ RECIPE_TUTORIAL_RATINGS: Recipe.ValueType  # 3
 """The sum of the neighbors' z-scored ratings. Needs the z-score weighting."""
 RECIPE_POPULAR: Recipe.ValueType  # 4
 """The items that most users like, the same for everyone but for what they have rated."""
+RECIPE_RIDGE: Recipe.ValueType  # 5
+"""Local least squares: the weights with which the neighbors' ratings rebuild the user's own. Needs the default
+weighting.
+"""
 Global___Recipe: _TypeAlias = Recipe  # noqa: Y015
 
 class _Explanation:
@@ -66,6 +75,8 @@ class _ExplanationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Explanati
     """No reasons."""
     EXPLANATION_SUMMARY: _Explanation.ValueType  # 2
     """For each personalized item the rated items that carried most of its score."""
+    EXPLANATION_FULL: _Explanation.ValueType  # 3
+    """The same, and for each personalized item every term of its score."""
 
 class Explanation(_Explanation, metaclass=_ExplanationEnumTypeWrapper):
     """How much of the reasons to return."""
@@ -76,6 +87,8 @@ EXPLANATION_NONE: Explanation.ValueType  # 1
 """No reasons."""
 EXPLANATION_SUMMARY: Explanation.ValueType  # 2
 """For each personalized item the rated items that carried most of its score."""
+EXPLANATION_FULL: Explanation.ValueType  # 3
+"""The same, and for each personalized item every term of its score."""
 Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
 
 class _Source:
@@ -90,6 +103,8 @@ class _SourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Source.ValueTy
     """The user's neighbors."""
     SOURCE_POPULAR: _Source.ValueType  # 2
     """What most users like."""
+    SOURCE_NEW: _Source.ValueType  # 3
+    """Items that few have rated, like what the user likes in genres and tags."""
 
 class Source(_Source, metaclass=_SourceEnumTypeWrapper):
     """Where one recommended item comes from."""
@@ -100,6 +115,8 @@ SOURCE_NEIGHBORS: Source.ValueType  # 1
 """The user's neighbors."""
 SOURCE_POPULAR: Source.ValueType  # 2
 """What most users like."""
+SOURCE_NEW: Source.ValueType  # 3
+"""Items that few have rated, like what the user likes in genres and tags."""
 Global___Source: _TypeAlias = Source  # noqa: Y015
 
 class _Strategy:
@@ -113,9 +130,11 @@ class _StrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Strategy.Val
     STRATEGY_PERSONALIZED: _Strategy.ValueType  # 1
     """Every item comes from neighbors (also if there are fewer than asked for, or none left to recommend)."""
     STRATEGY_MIXED: _Strategy.ValueType  # 2
-    """The neighbors had too few; the rest is popular items."""
+    """There are neighbors, and some items come from elsewhere: popular ones because the neighbors had too few (or none),
+    or new ones that were asked for. The counts say how many.
+    """
     STRATEGY_POPULAR_FALLBACK: _Strategy.ValueType  # 3
-    """No neighbor was found (a new user, or nobody shares a rating): popular items."""
+    """No neighbor was found (a new user, nobody shares a rating, or the filter allows nobody): popular items."""
     STRATEGY_POPULAR: _Strategy.ValueType  # 4
     """Popular items were asked for (RECIPE_POPULAR)."""
 
@@ -127,9 +146,11 @@ STRATEGY_UNSPECIFIED: Strategy.ValueType  # 0
 STRATEGY_PERSONALIZED: Strategy.ValueType  # 1
 """Every item comes from neighbors (also if there are fewer than asked for, or none left to recommend)."""
 STRATEGY_MIXED: Strategy.ValueType  # 2
-"""The neighbors had too few; the rest is popular items."""
+"""There are neighbors, and some items come from elsewhere: popular ones because the neighbors had too few (or none),
+or new ones that were asked for. The counts say how many.
+"""
 STRATEGY_POPULAR_FALLBACK: Strategy.ValueType  # 3
-"""No neighbor was found (a new user, or nobody shares a rating): popular items."""
+"""No neighbor was found (a new user, nobody shares a rating, or the filter allows nobody): popular items."""
 STRATEGY_POPULAR: Strategy.ValueType  # 4
 """Popular items were asked for (RECIPE_POPULAR)."""
 Global___Strategy: _TypeAlias = Strategy  # noqa: Y015
@@ -150,6 +171,14 @@ class RecommendRequest(_message.Message):
     EXPLANATION_FIELD_NUMBER: _builtins.int
     ITEM_VIEW_FIELD_NUMBER: _builtins.int
     AT_LEAST_AS_FRESH_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    RECIPE_NAME_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
+    BOOSTS_FIELD_NUMBER: _builtins.int
+    DIVERSITY_FIELD_NUMBER: _builtins.int
+    NEW_ITEM_SHARE_FIELD_NUMBER: _builtins.int
+    WITHOUT_ITEM_IDS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The stored user, 1 to 256 characters. May be left out if `ratings` are given."""
     limit: _builtins.int
@@ -158,7 +187,7 @@ class RecommendRequest(_message.Message):
     """Whether items that the user has rated may be returned. Default false."""
     recipe: Global___Recipe.ValueType
     """The formula. Default: RECIPE_DEFAULT on a collection with the default weighting,
-    RECIPE_TUTORIAL_RATINGS on one with the z-score weighting.
+    RECIPE_TUTORIAL_RATINGS on one with the z-score weighting. Not together with `recipe_name`.
     """
     explanation: Global___Explanation.ValueType
     """Whether the answer says why."""
@@ -168,6 +197,16 @@ class RecommendRequest(_message.Message):
     """A freshness token from a rating call: the answer includes at least what that call recorded.
     Waits for it within the deadline of this call; FAILED_PRECONDITION if it is not reached by then, or if the topic of
     rating events was made anew since.
+    """
+    recipe_name: _builtins.str
+    """A recipe by its name: one of the operator's own (KINDRED_RECIPES_FILE) or a built-in one ("default", "ridge", …)."""
+    diversity: _builtins.float
+    """How much the items of the answer are to differ from one another, 0 (default, not at all) to 1: maximal marginal
+    relevance (Carbonell and Goldstein 1998) over what items share in genres and in raters among the neighbors.
+    """
+    new_item_share: _builtins.float
+    """The share of the answer, above 0 and at most 0.5, that goes to items which fewer than 5 users have rated, by what
+    their genres and tags share with what the user likes. Rounded down to whole items.
     """
     @_builtins.property
     def ratings(self) -> _containers.RepeatedCompositeFieldContainer[Global___InlineRating]:
@@ -180,6 +219,28 @@ class RecommendRequest(_message.Message):
     @_builtins.property
     def neighbors(self) -> Global___NeighborOptions:
         """How the neighbors are chosen."""
+
+    @_builtins.property
+    def items(self) -> _filter_pb2.ItemFilter:
+        """Which items may be returned, popular ones included."""
+
+    @_builtins.property
+    def period(self) -> _filter_pb2.RatingPeriod:
+        """Which of the neighbors' ratings count. It does not change who the neighbors are, nor what is popular."""
+
+    @_builtins.property
+    def overrides(self) -> Global___RecipeOverrides:
+        """Numbers to use instead of the recipe's own. One that the recipe does not use is refused."""
+
+    @_builtins.property
+    def boosts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Boost]:
+        """Business rules that multiply the scores of some items, at most 32. They change the order, not who is let in: items
+        that the neighbors dislike stay out. Popular items that fill up are multiplied, too.
+        """
+
+    @_builtins.property
+    def without_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items that the user has rated, at most 100: the answer also says what it would be without these ratings."""
 
     def __init__(
         self,
@@ -194,16 +255,144 @@ class RecommendRequest(_message.Message):
         explanation: Global___Explanation.ValueType = ...,
         item_view: _item_pb2.ItemView.ValueType = ...,
         at_least_as_fresh: _builtins.str = ...,
+        items: _filter_pb2.ItemFilter | None = ...,
+        period: _filter_pb2.RatingPeriod | None = ...,
+        recipe_name: _builtins.str = ...,
+        overrides: Global___RecipeOverrides | None = ...,
+        boosts: _abc.Iterable[Global___Boost] | None = ...,
+        diversity: _builtins.float | None = ...,
+        new_item_share: _builtins.float | None = ...,
+        without_item_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit", "neighbors", b"neighbors"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_limit", b"_limit", "_new_item_share", b"_new_item_share", "diversity", b"diversity", "items", b"items", "limit", b"limit", "neighbors", b"neighbors", "new_item_share", b"new_item_share", "overrides", b"overrides", "period", b"period"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "at_least_as_fresh", b"at_least_as_fresh", "exclude_item_ids", b"exclude_item_ids", "explanation", b"explanation", "include_rated", b"include_rated", "item_view", b"item_view", "limit", b"limit", "neighbors", b"neighbors", "ratings", b"ratings", "recipe", b"recipe", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_limit", b"_limit", "_new_item_share", b"_new_item_share", "at_least_as_fresh", b"at_least_as_fresh", "boosts", b"boosts", "diversity", b"diversity", "exclude_item_ids", b"exclude_item_ids", "explanation", b"explanation", "include_rated", b"include_rated", "item_view", b"item_view", "items", b"items", "limit", b"limit", "neighbors", b"neighbors", "new_item_share", b"new_item_share", "overrides", b"overrides", "period", b"period", "ratings", b"ratings", "recipe", b"recipe", "recipe_name", b"recipe_name", "user_id", b"user_id", "without_item_ids", b"without_item_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__diversity: _TypeAlias = _typing.Literal["diversity"]  # noqa: Y015
+    _WhichOneofArgType__diversity: _TypeAlias = _typing.Literal["_diversity", b"_diversity"]  # noqa: Y015
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    _WhichOneofReturnType__new_item_share: _TypeAlias = _typing.Literal["new_item_share"]  # noqa: Y015
+    _WhichOneofArgType__new_item_share: _TypeAlias = _typing.Literal["_new_item_share", b"_new_item_share"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__diversity) -> _WhichOneofReturnType__diversity | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__new_item_share) -> _WhichOneofReturnType__new_item_share | None: ...
 
 Global___RecommendRequest: _TypeAlias = RecommendRequest  # noqa: Y015
+
+@_typing.final
+class RecipeOverrides(_message.Message):
+    """Numbers of a recipe. docs/recipes.md says what each does and what it was measured to do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUERY_DAMPING_FIELD_NUMBER: _builtins.int
+    SHARPNESS_FIELD_NUMBER: _builtins.int
+    SCORE_DAMPING_FIELD_NUMBER: _builtins.int
+    RECENCY_HALF_LIFE_FIELD_NUMBER: _builtins.int
+    FIT_PENALTY_FIELD_NUMBER: _builtins.int
+    FIT_DAMPING_FIELD_NUMBER: _builtins.int
+    query_damping: _builtins.float
+    """a, 0 to 2: the query's values are divided by how many users have rated the item, to this power."""
+    sharpness: _builtins.float
+    """p, 0 to 10: a neighbor weighs its similarity, relative to the most similar one's, to this power. Not for RIDGE.
+    It holds for short profiles, too, which have rules of their own otherwise.
+    """
+    score_damping: _builtins.float
+    """beta, 0 to 2: scores are divided by how many users have rated the item, plus 1, to this power. It holds for short
+    profiles, too.
+    """
+    recency_half_life: _builtins.float
+    """H, 0.5 to 10,000: a rating of the query counts half for each H newer ones that the user has given."""
+    fit_penalty: _builtins.float
+    """0.01 to 1,000: how much RIDGE's weights are shrunk. Only for RIDGE."""
+    fit_damping: _builtins.float
+    """0 to 2: how much RIDGE's fit discounts items that many users have rated. Only for RIDGE."""
+    def __init__(
+        self,
+        *,
+        query_damping: _builtins.float | None = ...,
+        sharpness: _builtins.float | None = ...,
+        score_damping: _builtins.float | None = ...,
+        recency_half_life: _builtins.float | None = ...,
+        fit_penalty: _builtins.float | None = ...,
+        fit_damping: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fit_damping", b"_fit_damping", "_fit_penalty", b"_fit_penalty", "_query_damping", b"_query_damping", "_recency_half_life", b"_recency_half_life", "_score_damping", b"_score_damping", "_sharpness", b"_sharpness", "fit_damping", b"fit_damping", "fit_penalty", b"fit_penalty", "query_damping", b"query_damping", "recency_half_life", b"recency_half_life", "score_damping", b"score_damping", "sharpness", b"sharpness"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fit_damping", b"_fit_damping", "_fit_penalty", b"_fit_penalty", "_query_damping", b"_query_damping", "_recency_half_life", b"_recency_half_life", "_score_damping", b"_score_damping", "_sharpness", b"_sharpness", "fit_damping", b"fit_damping", "fit_penalty", b"fit_penalty", "query_damping", b"query_damping", "recency_half_life", b"recency_half_life", "score_damping", b"score_damping", "sharpness", b"sharpness"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__fit_damping: _TypeAlias = _typing.Literal["fit_damping"]  # noqa: Y015
+    _WhichOneofArgType__fit_damping: _TypeAlias = _typing.Literal["_fit_damping", b"_fit_damping"]  # noqa: Y015
+    _WhichOneofReturnType__fit_penalty: _TypeAlias = _typing.Literal["fit_penalty"]  # noqa: Y015
+    _WhichOneofArgType__fit_penalty: _TypeAlias = _typing.Literal["_fit_penalty", b"_fit_penalty"]  # noqa: Y015
+    _WhichOneofReturnType__query_damping: _TypeAlias = _typing.Literal["query_damping"]  # noqa: Y015
+    _WhichOneofArgType__query_damping: _TypeAlias = _typing.Literal["_query_damping", b"_query_damping"]  # noqa: Y015
+    _WhichOneofReturnType__recency_half_life: _TypeAlias = _typing.Literal["recency_half_life"]  # noqa: Y015
+    _WhichOneofArgType__recency_half_life: _TypeAlias = _typing.Literal["_recency_half_life", b"_recency_half_life"]  # noqa: Y015
+    _WhichOneofReturnType__score_damping: _TypeAlias = _typing.Literal["score_damping"]  # noqa: Y015
+    _WhichOneofArgType__score_damping: _TypeAlias = _typing.Literal["_score_damping", b"_score_damping"]  # noqa: Y015
+    _WhichOneofReturnType__sharpness: _TypeAlias = _typing.Literal["sharpness"]  # noqa: Y015
+    _WhichOneofArgType__sharpness: _TypeAlias = _typing.Literal["_sharpness", b"_sharpness"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fit_damping) -> _WhichOneofReturnType__fit_damping | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fit_penalty) -> _WhichOneofReturnType__fit_penalty | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__query_damping) -> _WhichOneofReturnType__query_damping | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recency_half_life) -> _WhichOneofReturnType__recency_half_life | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score_damping) -> _WhichOneofReturnType__score_damping | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sharpness) -> _WhichOneofReturnType__sharpness | None: ...
+
+Global___RecipeOverrides: _TypeAlias = RecipeOverrides  # noqa: Y015
+
+@_typing.final
+class Boost(_message.Message):
+    """Multiplies the scores of the items that it names. Several boosts of one item multiply."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACTOR_FIELD_NUMBER: _builtins.int
+    GENRE_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    MIN_YEAR_FIELD_NUMBER: _builtins.int
+    factor: _builtins.float
+    """0 to 100; below 1 holds an item back, and 0 leaves it out."""
+    genre: _builtins.str
+    """Items of this genre."""
+    tag: _builtins.str
+    """Items with this tag."""
+    min_year: _builtins.int
+    """Items of this year or later."""
+    @_builtins.property
+    def attribute(self) -> _filter_pb2.AttributeCondition:
+        """Items for which this holds."""
+
+    def __init__(
+        self,
+        *,
+        factor: _builtins.float = ...,
+        genre: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        attribute: _filter_pb2.AttributeCondition | None = ...,
+        min_year: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "genre", b"genre", "min_year", b"min_year", "on", b"on", "tag", b"tag"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "factor", b"factor", "genre", b"genre", "min_year", b"min_year", "on", b"on", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_on: _TypeAlias = _typing.Literal["genre", "tag", "attribute", "min_year"]  # noqa: Y015
+    _WhichOneofArgType_on: _TypeAlias = _typing.Literal["on", b"on"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_on) -> _WhichOneofReturnType_on | None: ...
+
+Global___Boost: _TypeAlias = Boost  # noqa: Y015
 
 @_typing.final
 class InlineRating(_message.Message):
@@ -244,20 +433,35 @@ class NeighborOptions(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     K_FIELD_NUMBER: _builtins.int
+    MIN_OVERLAP_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     k: _builtins.int
-    """How many neighbors to use, 1 to 1,000. Default: the recipe's own (DEFAULT 200, TUTORIAL_* 20)."""
+    """How many neighbors to use, 1 to 1,000. Default: the recipe's own (DEFAULT 200, RIDGE 400, TUTORIAL_* 20)."""
+    min_overlap: _builtins.int
+    """How many of the query's items a neighbor must have rated, 1 (default) to 100."""
+    @_builtins.property
+    def filter(self) -> _filter_pb2.UserFilter:
+        """Who may be a neighbor. The user never is their own."""
+
     def __init__(
         self,
         *,
         k: _builtins.int | None = ...,
+        min_overlap: _builtins.int | None = ...,
+        filter: _filter_pb2.UserFilter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_k", b"_k", "k", b"k"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_k", b"_k", "_min_overlap", b"_min_overlap", "filter", b"filter", "k", b"k", "min_overlap", b"min_overlap"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_k", b"_k", "k", b"k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_k", b"_k", "_min_overlap", b"_min_overlap", "filter", b"filter", "k", b"k", "min_overlap", b"min_overlap"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__k: _TypeAlias = _typing.Literal["k"]  # noqa: Y015
     _WhichOneofArgType__k: _TypeAlias = _typing.Literal["_k", b"_k"]  # noqa: Y015
+    _WhichOneofReturnType__min_overlap: _TypeAlias = _typing.Literal["min_overlap"]  # noqa: Y015
+    _WhichOneofArgType__min_overlap: _TypeAlias = _typing.Literal["_min_overlap", b"_min_overlap"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__k) -> _WhichOneofReturnType__k | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_overlap) -> _WhichOneofReturnType__min_overlap | None: ...
 
 Global___NeighborOptions: _TypeAlias = NeighborOptions  # noqa: Y015
 
@@ -274,6 +478,11 @@ class RecommendResponse(_message.Message):
     NEIGHBORS_USED_FIELD_NUMBER: _builtins.int
     RECIPE_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    RECIPE_NAME_FIELD_NUMBER: _builtins.int
+    NEW_COUNT_FIELD_NUMBER: _builtins.int
+    FILTER_EFFECTS_FIELD_NUMBER: _builtins.int
+    COUNTERFACTUAL_FIELD_NUMBER: _builtins.int
+    POPULAR_AMONG_FIELD_NUMBER: _builtins.int
     strategy: Global___Strategy.ValueType
     """What answered."""
     personalized_count: _builtins.int
@@ -283,7 +492,11 @@ class RecommendResponse(_message.Message):
     neighbors_used: _builtins.int
     """How many neighbors were used."""
     recipe: Global___Recipe.ValueType
-    """The formula that was used: never RECIPE_UNSPECIFIED."""
+    """The formula that was used: never RECIPE_UNSPECIFIED. For an operator's own recipe the one that it builds on."""
+    recipe_name: _builtins.str
+    """The name of the recipe that was used."""
+    new_count: _builtins.int
+    """How many of the items are new ones, which `new_item_share` let in."""
     @_builtins.property
     def recommendations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recommendation]:
         """Best first; ties by popularity, then item id."""
@@ -291,6 +504,18 @@ class RecommendResponse(_message.Message):
     @_builtins.property
     def as_of(self) -> Global___AsOf:
         """What the answer includes."""
+
+    @_builtins.property
+    def filter_effects(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterEffect]:
+        """If there are fewer items than asked for: what each filter of the request has left out."""
+
+    @_builtins.property
+    def counterfactual(self) -> Global___Counterfactual:
+        """With `without_item_ids`: the answer without these ratings."""
+
+    @_builtins.property
+    def popular_among(self) -> _filter_pb2.AttributeFilter:
+        """If popular items are those of people like the user: what these people have in common (KINDRED_SEGMENT_ATTRIBUTES)."""
 
     def __init__(
         self,
@@ -302,14 +527,89 @@ class RecommendResponse(_message.Message):
         neighbors_used: _builtins.int = ...,
         recipe: Global___Recipe.ValueType = ...,
         as_of: Global___AsOf | None = ...,
+        recipe_name: _builtins.str = ...,
+        new_count: _builtins.int = ...,
+        filter_effects: _abc.Iterable[Global___FilterEffect] | None = ...,
+        counterfactual: Global___Counterfactual | None = ...,
+        popular_among: _filter_pb2.AttributeFilter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "counterfactual", b"counterfactual", "popular_among", b"popular_among"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "neighbors_used", b"neighbors_used", "personalized_count", b"personalized_count", "popular_count", b"popular_count", "recipe", b"recipe", "recommendations", b"recommendations", "strategy", b"strategy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "counterfactual", b"counterfactual", "filter_effects", b"filter_effects", "neighbors_used", b"neighbors_used", "new_count", b"new_count", "personalized_count", b"personalized_count", "popular_among", b"popular_among", "popular_count", b"popular_count", "recipe", b"recipe", "recipe_name", b"recipe_name", "recommendations", b"recommendations", "strategy", b"strategy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecommendResponse: _TypeAlias = RecommendResponse  # noqa: Y015
+
+@_typing.final
+class FilterEffect(_message.Message):
+    """What one filter has left out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """The field of the request: "items.genres", "neighbors.filter"."""
+    removed: _builtins.int
+    """How many it refuses: of the items in the catalog, or of the users in the collection."""
+    total: _builtins.int
+    """Of how many."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        removed: _builtins.int = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "removed", b"removed", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FilterEffect: _TypeAlias = FilterEffect  # noqa: Y015
+
+@_typing.final
+class Counterfactual(_message.Message):
+    """What the answer would be if some of the user's ratings did not exist. The items of these ratings stay out of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECOMMENDATIONS_FIELD_NUMBER: _builtins.int
+    LOST_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    GAINED_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    strategy: Global___Strategy.ValueType
+    """What would answer."""
+    @_builtins.property
+    def recommendations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recommendation]:
+        """The items, best first, without explanations."""
+
+    @_builtins.property
+    def lost_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items that are in the answer because of these ratings: they would not be there without."""
+
+    @_builtins.property
+    def gained_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items that would take their place."""
+
+    def __init__(
+        self,
+        *,
+        recommendations: _abc.Iterable[Global___Recommendation] | None = ...,
+        lost_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        gained_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        strategy: Global___Strategy.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gained_item_ids", b"gained_item_ids", "lost_item_ids", b"lost_item_ids", "recommendations", b"recommendations", "strategy", b"strategy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Counterfactual: _TypeAlias = Counterfactual  # noqa: Y015
 
 @_typing.final
 class AsOf(_message.Message):
@@ -354,21 +654,32 @@ class Recommendation(_message.Message):
     SUPPORT_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
+    PREDICTED_RATING_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     score: _builtins.float
-    """Higher is better. SOURCE_NEIGHBORS: the recipe's score. SOURCE_POPULAR: how many users like it.
-    Comparable within one source of one answer only.
+    """Higher is better, boosts included. SOURCE_NEIGHBORS: the recipe's score. SOURCE_POPULAR: how many users like it.
+    SOURCE_NEW: how much it shares with what the user likes, 0 to 1. Comparable within one source of one answer only.
     """
     support: _builtins.int
-    """How many of the neighbors used have rated it. 0 for SOURCE_POPULAR."""
+    """How many of the neighbors used have rated it (within the period, if one is given). 0 for other sources."""
     source: Global___Source.ValueType
     """Where it comes from."""
+    predicted_rating: _builtins.float
+    """What the user may be expected to rate it, on the catalog's scale: the neighbors' ratings above or below what they
+    usually give, shrunk towards none. It says how much somebody may like what they choose, and is no order of
+    recommendation. Left out where no neighbor has rated the item, and in collections with the z-score weighting.
+    """
     @_builtins.property
     def item(self) -> _item_pb2.Item:
         """The item, as much of it as `item_view` asks for."""
 
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
-        """With EXPLANATION_SUMMARY: at most three, the largest share first."""
+        """With EXPLANATION_SUMMARY: at most three, the largest share first. SOURCE_NEW: the liked items that are most like it."""
+
+    @_builtins.property
+    def explanation(self) -> Global___FullExplanation:
+        """With EXPLANATION_FULL, for SOURCE_NEIGHBORS."""
 
     def __init__(
         self,
@@ -378,14 +689,158 @@ class Recommendation(_message.Message):
         support: _builtins.int = ...,
         source: Global___Source.ValueType = ...,
         reasons: _abc.Iterable[Global___Reason] | None = ...,
+        predicted_rating: _builtins.float | None = ...,
+        explanation: Global___FullExplanation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_predicted_rating", b"_predicted_rating", "explanation", b"explanation", "item", b"item", "predicted_rating", b"predicted_rating"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "reasons", b"reasons", "score", b"score", "source", b"source", "support", b"support"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_predicted_rating", b"_predicted_rating", "explanation", b"explanation", "item", b"item", "predicted_rating", b"predicted_rating", "reasons", b"reasons", "score", b"score", "source", b"source", "support", b"support"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__predicted_rating: _TypeAlias = _typing.Literal["predicted_rating"]  # noqa: Y015
+    _WhichOneofArgType__predicted_rating: _TypeAlias = _typing.Literal["_predicted_rating", b"_predicted_rating"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__predicted_rating) -> _WhichOneofReturnType__predicted_rating | None: ...
+
+Global___Recommendation: _TypeAlias = Recommendation  # noqa: Y015
+
+@_typing.final
+class FullExplanation(_message.Message):
+    """Every term of a score. The contributions of `neighbors`, `other_neighbors` and `adjustments` add up to the score."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NEIGHBORS_FIELD_NUMBER: _builtins.int
+    OTHER_NEIGHBORS_FIELD_NUMBER: _builtins.int
+    OTHER_NEIGHBORS_COUNT_FIELD_NUMBER: _builtins.int
+    ADJUSTMENTS_FIELD_NUMBER: _builtins.int
+    other_neighbors: _builtins.float
+    """What the neighbors beyond these contribute together."""
+    other_neighbors_count: _builtins.int
+    """How many these are."""
+    @_builtins.property
+    def neighbors(self) -> _containers.RepeatedCompositeFieldContainer[Global___NeighborTerm]:
+        """The neighbors who have rated the item, the largest contribution, either way, first; at most 50."""
+
+    @_builtins.property
+    def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Adjustment]:
+        """What then changed the score, in this order."""
+
+    def __init__(
+        self,
+        *,
+        neighbors: _abc.Iterable[Global___NeighborTerm] | None = ...,
+        other_neighbors: _builtins.float = ...,
+        other_neighbors_count: _builtins.int = ...,
+        adjustments: _abc.Iterable[Global___Adjustment] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "neighbors", b"neighbors", "other_neighbors", b"other_neighbors", "other_neighbors_count", b"other_neighbors_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Recommendation: _TypeAlias = Recommendation  # noqa: Y015
+Global___FullExplanation: _TypeAlias = FullExplanation  # noqa: Y015
+
+@_typing.final
+class NeighborTerm(_message.Message):
+    """What one neighbor contributes to an item's score."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    RATING_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    CONTRIBUTION_FIELD_NUMBER: _builtins.int
+    SHARED_ITEMS_FIELD_NUMBER: _builtins.int
+    OTHER_SHARED_ITEMS_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Who it is; empty unless the server's operator allows users to be named (KINDRED_NAME_NEIGHBORS)."""
+    rating: _builtins.float
+    """What they rate the item, on the catalog's scale."""
+    similarity: _builtins.float
+    """How similar they are to the query."""
+    weight: _builtins.float
+    """What they weigh."""
+    contribution: _builtins.float
+    """Their part of the score; their shared items' parts add up to it."""
+    other_shared_items: _builtins.float
+    """What the shared items beyond these contribute together. RIDGE weighs a neighbor by what others say, too: then also
+    what comes through items of the query that the neighbor has not rated.
+    """
+    @_builtins.property
+    def shared_items(self) -> _containers.RepeatedCompositeFieldContainer[Global___SharedItem]:
+        """The items that they share with the query, the largest contribution, either way, first; at most 20."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        rating: _builtins.float = ...,
+        similarity: _builtins.float = ...,
+        weight: _builtins.float = ...,
+        contribution: _builtins.float = ...,
+        shared_items: _abc.Iterable[Global___SharedItem] | None = ...,
+        other_shared_items: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contribution", b"contribution", "other_shared_items", b"other_shared_items", "rating", b"rating", "shared_items", b"shared_items", "similarity", b"similarity", "user_id", b"user_id", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NeighborTerm: _TypeAlias = NeighborTerm  # noqa: Y015
+
+@_typing.final
+class SharedItem(_message.Message):
+    """What comes through one item that a neighbor shares with the query."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    CONTRIBUTION_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """The item's own id."""
+    contribution: _builtins.float
+    """Its part of the neighbor's contribution."""
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        contribution: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contribution", b"contribution", "item_id", b"item_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SharedItem: _TypeAlias = SharedItem  # noqa: Y015
+
+@_typing.final
+class Adjustment(_message.Message):
+    """What changed a score after the neighbors' ratings were added up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    CONTRIBUTION_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """What it was: "score_damping", "boosts[2]"."""
+    contribution: _builtins.float
+    """What it added; negative if it took away."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        contribution: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contribution", b"contribution", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Adjustment: _TypeAlias = Adjustment  # noqa: Y015
 
 @_typing.final
 class Reason(_message.Message):
@@ -396,7 +851,9 @@ class Reason(_message.Message):
     ITEM_FIELD_NUMBER: _builtins.int
     SHARE_FIELD_NUMBER: _builtins.int
     share: _builtins.float
-    """The part of the score that came through it; all the user's items together make 1."""
+    """The part of the score that came through it; all the user's items together make 1. Items that speak against the
+    recommendation have negative parts, so that those in favor may make more than 1 together.
+    """
     @_builtins.property
     def item(self) -> _item_pb2.Item:
         """An item that the user has rated: item_id, title and year."""

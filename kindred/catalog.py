@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kindred.content import ContentIndex
 from kindred.items import CatalogEntry, Item
 from kindred.popularity import ItemCounts
 from kindred.title_search import TitleIndex
@@ -60,6 +61,7 @@ class Catalog:
         self._sorted_indexes = np.empty(0, np.uint32)
         self._sorted_rows = np.empty(0, np.int32)
         self._listed = np.empty(0, np.bool_)
+        self._content: ContentIndex | None = None
         self.counts = ItemCounts()
         self.put(entries)
 
@@ -80,6 +82,13 @@ class Catalog:
     def indexes(self) -> NDArray[np.uint32]:
         """Each row's index. Shape (rows,)."""
         return self._index_of_row
+
+    @property
+    def content(self) -> ContentIndex:
+        """What items share in genres and tags: made when it is first asked for after a change of the items."""
+        if self._content is None:
+            self._content = ContentIndex(self._items)
+        return self._content
 
     def put(self, entries: Iterable[CatalogEntry]) -> None:
         """Adds items, and replaces those that are there, counts included.
@@ -177,6 +186,7 @@ class Catalog:
 
     def _arrange(self) -> None:
         """Brings the arrays up to the items."""
+        self._content = None
         self._index_of_row = np.array(self._indexes, np.uint32)
         self._sorted_rows = np.argsort(self._index_of_row, kind="stable").astype(np.int32)
         self._sorted_indexes = self._index_of_row[self._sorted_rows]

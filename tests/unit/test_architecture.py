@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("kindred", "server", "consumers", "loader", "cli")
 DOORS = ("server", "consumers", "loader")
 PURE = (
+    "kindred.content",
     "kindred.deadline",
     "kindred.errors",
     "kindred.item_index",

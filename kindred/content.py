@@ -64,7 +64,7 @@ class ContentIndex:
         """
         owners, entries = self._entries(np.asarray(rows, np.intp))
         mean = np.bincount(self._words[entries], weights[owners] * self._values[entries], self._is_genre.size)
-        length = np.sqrt(np.dot(mean, mean))
+        length = np.sqrt(np.square(mean).sum())
         if not length > 0:
             return np.zeros(self.rows)
         mean = mean / length

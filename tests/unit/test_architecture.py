@@ -11,9 +11,11 @@ DOORS = ("server", "consumers", "loader")
 PURE = (
     "kindred.content",
     "kindred.deadline",
+    "kindred.diversity",
     "kindred.errors",
     "kindred.item_index",
     "kindred.items",
+    "kindred.new_items",
     "kindred.popularity",
     "kindred.ratings",
     "kindred.recipes",

@@ -10,6 +10,7 @@ PACKAGES = ("kindred", "server", "consumers", "loader", "cli")
 DOORS = ("server", "consumers", "loader")
 PURE = (
     "kindred.content",
+    "kindred.attribute_filter",
     "kindred.deadline",
     "kindred.diversity",
     "kindred.errors",

@@ -84,13 +84,33 @@ def check_attributes(attributes: Mapping[str, object], name: str) -> list[FieldV
         return [FieldViolation(name, f"has {len(attributes)} entries, at most {MAX_ATTRIBUTES} are allowed")]
     found = []
     for key, value in attributes.items():
-        found += _check_text(key, f"{name} key", MAX_NAME_LENGTH)
-        if isinstance(value, str):
-            found += _check_text(value, f"{name}[{key[:MAX_NAME_LENGTH]}]", MAX_TEXT_LENGTH, empty=True)
-        elif not isinstance(value, bool | int | float) or not -MAX_NUMBER <= value <= MAX_NUMBER:
-            where = f"{name}[{key[:MAX_NAME_LENGTH]}]"
-            found.append(FieldViolation(where, "must be a string, a finite number or a boolean"))
+        found += check_name(key, f"{name} key")
+        found += check_value(value, f"{name}[{key[:MAX_NAME_LENGTH]}]")
     return found
+
+
+def check_name(value: str, name: str) -> list[FieldViolation]:
+    """What is wrong with the name of an attribute: 1 to 100 characters, no lone surrogate among them.
+
+    Args:
+        value: The name of the attribute.
+        name: The path of the field, for the message.
+    """
+    return _check_text(value, name, MAX_NAME_LENGTH)
+
+
+def check_value(value: object, name: str) -> list[FieldViolation]:
+    """What is wrong with the value of an attribute: a string of at most 1,000 characters, a finite number, a boolean.
+
+    Args:
+        value: The value.
+        name: The path of the field, for the message.
+    """
+    if isinstance(value, str):
+        return _check_text(value, name, MAX_TEXT_LENGTH, empty=True)
+    if isinstance(value, bool | int | float) and -MAX_NUMBER <= value <= MAX_NUMBER:
+        return []
+    return [FieldViolation(name, "must be a string, a finite number or a boolean")]
 
 
 def check_item(item: Item, name: str) -> list[FieldViolation]:

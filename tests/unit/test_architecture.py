@@ -14,6 +14,7 @@ PURE = (
     "kindred.deadline",
     "kindred.diversity",
     "kindred.errors",
+    "kindred.filter_checks",
     "kindred.item_index",
     "kindred.items",
     "kindred.new_items",
@@ -23,6 +24,7 @@ PURE = (
     "kindred.recommendation",
     "kindred.scoring",
     "kindred.title_search",
+    "kindred.user_filter",
     "kindred.weighting",
 )
 """Modules without input or output."""

@@ -133,5 +133,5 @@ def _print_retracted(user: str, items: Sequence[Item]) -> None:
 
 def _rating_of(opinion: Opinion) -> str:
     if opinion.value is not None:
-        return f"{opinion.value:g}"
+        return f"{opinion.value:.10g}"
     return "like" if opinion.liked else "dislike"

@@ -74,7 +74,7 @@ def _print(user: str, response: ListRatingsResponse) -> None:
     print_table(
         (Column("rated at (UTC)", keep=True), ID, TITLE, Column("rating", justify="right", keep=True)),
         [
-            (time_of(each.rated_at), each.item.item_id, title_of(each.item), f"{each.value:g}")
+            (time_of(each.rated_at), each.item.item_id, title_of(each.item), f"{each.value:.10g}")
             for each in response.ratings
         ],
     )

@@ -231,9 +231,12 @@ class EventDecoder:
             case "value" if self._scale.contains(rated.value):
                 return rated.value + 0.0  # a zero may be negative, and is the same rating
             case "reaction" if rated.reaction in REACTIONS:
-                return self._scale.value_of(REACTIONS[rated.reaction])
+                value = self._scale.value_of(REACTIONS[rated.reaction])
+                if value is None:
+                    raise EventError("off_scale", f"no rating on the scale, {self._scale}, stands for a dislike")
+                return value
             case "value":
-                raise EventError("off_scale", f"the rating {rated.value:g} is off the scale, {self._scale}")
+                raise EventError("off_scale", f"the rating {rated.value:.10g} is off the scale, {self._scale}")
             case _:
                 raise EventError("no_opinion", "the event has neither a value nor a reaction that is known")
 

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.ratings import RatingScale, UserProfile
-
-LIKED_FROM = 4.0
-"""Stars from which a rating counts as a like."""
+from kindred.star_curve import LIKED_FROM
 
 
 class ItemCounts:

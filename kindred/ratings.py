@@ -14,12 +14,27 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from kindred.star_curve import (
+    DISLIKED_UP_TO,
+    MAX_STARS,
+    Curve,
+    check_curve,
+    curve_text,
+    lowest_value_of,
+    span_text,
+    stars_on,
+)
+
 AttributeValue = str | float | bool
 """What an attribute of a user or an item can be."""
 
 Attributes = Mapping[str, AttributeValue]
 
 T = TypeVar("T", np.uint32, np.float32, np.int64)
+
+
+_LARGEST = float(np.finfo(np.float32).max)
+"""Ratings are kept in single precision."""
 
 
 class Reaction(Enum):
@@ -31,32 +46,40 @@ class Reaction(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RatingScale:
-    """The scale on which a catalog's users rate.
+    """The scale on which a catalog's users rate, and what its values mean in stars.
 
     Args:
-        minimum: The lowest rating, at least 0.
+        minimum: The lowest rating; at least 0 without a curve.
         maximum: The highest rating.
+        curve: Knots (value, stars) of the piecewise linear map to five stars, flat outside. Without any the scale's
+            maximum is five stars and zero is none, with a straight line between.
 
     Raises:
-        ValueError: The bounds are not finite, negative or out of order.
+        ValueError: The bounds are not finite, negative or out of order, or the knots are no curve.
     """
 
     minimum: float
     maximum: float
+    curve: Curve = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.minimum < self.maximum < float("inf"):
-            raise ValueError(f"a rating scale needs 0 <= minimum < maximum, got {self.minimum:g} to {self.maximum:g}")
+        lowest = -_LARGEST if self.curve else 0
+        if not lowest <= self.minimum < self.maximum <= _LARGEST:
+            needed = "finite numbers, minimum < maximum" if self.curve else "0 <= minimum < maximum"
+            raise ValueError(f"a rating scale needs {needed}, got {span_text(self.minimum, self.maximum)}")
+        if self.curve:
+            check_curve(self.curve, self.minimum, self.maximum)
 
     def __str__(self) -> str:
-        return f"{self.minimum:g} to {self.maximum:g}"
+        span = span_text(self.minimum, self.maximum)
+        return f"{span} ({curve_text(self.curve)})" if self.curve else span
 
     def contains(self, value: float) -> bool:
         """Tells whether a value is a rating on this scale; NaN and infinities are not."""
         return self.minimum <= value <= self.maximum
 
     def stars(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Maps ratings to five stars: the scale's maximum is 5, zero is 0.
+        """Maps ratings to five stars, by the curve or by the straight line.
 
         Args:
             values: Ratings on this scale, any shape.
@@ -64,11 +87,27 @@ class RatingScale:
         Returns:
             Stars, same shape. MovieLens scales (0.5 to 5, 1 to 5) map to themselves.
         """
-        return np.asarray(values, np.float64) * (5.0 / self.maximum)
+        if self.curve:
+            return stars_on(self.curve, values)
+        return np.asarray(values, np.float64) * (MAX_STARS / self.maximum)
 
-    def value_of(self, reaction: Reaction) -> float:
-        """The rating that stands for a reaction: five stars for LIKE, one star (or the minimum) for DISLIKE."""
-        return self.maximum if reaction is Reaction.LIKE else max(self.minimum, self.maximum / 5.0)
+    def value_of(self, reaction: Reaction) -> float | None:
+        """The rating that stands for a reaction.
+
+        Args:
+            reaction: The reaction.
+
+        Returns:
+            For LIKE the lowest value with the most stars that the scale has: five, as a rule. For DISLIKE the lowest
+            with one star; where even the minimum has more, the minimum, unless that would say that the item is liked:
+            then None, since no value of this scale says the contrary.
+        """
+        if reaction is Reaction.LIKE:
+            return lowest_value_of(self.curve, self.curve[-1][1], self.minimum) if self.curve else self.maximum
+        lowest = float(self.stars(np.array([self.minimum]))[0])
+        if lowest >= 1:
+            return self.minimum if lowest <= DISLIKED_UP_TO else None
+        return lowest_value_of(self.curve, 1.0, self.minimum) if self.curve else self.maximum / MAX_STARS
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.items import CatalogEntry, Item
-from kindred.popularity import LIKED_FROM
 from kindred.ratings import Attributes, UserProfile
+from kindred.star_curve import LIKED_FROM
 from kindred.stores.port import CollectionBuilder, CollectionMetadata, StoredUser, UserWrite
 from kindred.weighting import LikingWeighting, SparseVector, Weighting, ZScoreWeighting, stored_values
 from loader.bad_rows import BadRows

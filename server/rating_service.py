@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import math
 from collections.abc import AsyncIterator, Awaitable
 
 import numpy as np
@@ -198,7 +199,10 @@ class RatingService(RatingServiceServicer):
         opinion = read_opinion(rating, field, checks)
         scale = self._state.backend.store.metadata.scale
         value = scale.value_of(opinion) if isinstance(opinion, Reaction) else opinion
-        if len(checks.violations) == wrong and not scale.contains(value):
+        if value is None:
+            value = math.nan
+            checks.wrong(f"{field}.reaction", f"must not be a dislike: no rating on the scale, {scale}, stands for one")
+        elif len(checks.violations) == wrong and not scale.contains(value):
             checks.wrong(f"{field}.value", f"must be {scale}")
         at = now
         try:

@@ -150,7 +150,7 @@ class CollectionMetadata:
         return {
             "schema_version": self.schema_version,
             "name": self.name,
-            "scale": {"minimum": self.scale.minimum, "maximum": self.scale.maximum},
+            "scale": _scale_json(self.scale),
             "weighting": {"name": self.weighting.name, "parameters": dict(self.weighting.parameters())},
             "created_at": self.created_at,
             "included": [
@@ -180,13 +180,23 @@ class CollectionMetadata:
                 f"{where} has schema version {version}, this version of Kindred reads {SCHEMA_VERSION}; {mend}",
             )
         try:
-            scale = RatingScale(**data["scale"])
+            scale = _scale_from(**data["scale"])
             weighting = make_weighting(data["weighting"]["name"], scale, data["weighting"]["parameters"])
             included = tuple(LogPosition(**each) for each in data.get("included", ()))
             return cls(data["name"], scale, weighting, data["created_at"], version, included)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             message = f"the metadata of {where} is damaged ({error}); load it again: kindred load … --replace"
             raise SchemaError(where, message) from error
+
+
+def _scale_json(scale: RatingScale) -> dict[str, Any]:
+    """Without a curve as ever. A version of Kindred that knows no curves refuses one: it would read another scale."""
+    bounds = {"minimum": scale.minimum, "maximum": scale.maximum}
+    return bounds | {"curve": [[*knot] for knot in scale.curve]} if scale.curve else bounds
+
+
+def _scale_from(minimum: float, maximum: float, curve: Iterable[Iterable[float]] = ()) -> RatingScale:
+    return RatingScale(minimum, maximum, tuple((float(value), float(stars)) for value, stars in curve))
 
 
 class Store(Protocol):

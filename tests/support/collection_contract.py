@@ -10,6 +10,7 @@ import pytest
 
 from kindred.errors import SchemaError, StoreLoadedError, StoreNotLoadedError
 from kindred.ratings import RatingScale
+from kindred.scales import PRESETS
 from kindred.stores.port import SCHEMA_VERSION, CollectionMetadata, LogPosition, UserWrite, point_id_of
 from kindred.weighting import LikingWeighting, Weighting, ZScoreWeighting
 from tests.support.stores import METADATA, StoreBackend, build, by_id, entry, found, profile_of, scanned, write
@@ -84,6 +85,7 @@ class CollectionContract:
         [
             (RatingScale(0.5, 5.0), LikingWeighting(RatingScale(0.5, 5.0), 3.25)),
             (RatingScale(0.0, 100.0), ZScoreWeighting(52.858600009999, 11.257673599)),
+            (PRESETS["plays"], LikingWeighting(PRESETS["plays"], 3.25)),
         ],
     )
     async def test_metadata_comes_back(self, backend: StoreBackend, scale: RatingScale, weighting: Weighting) -> None:

@@ -29,6 +29,7 @@ from kindred.events import (
 from kindred.items import CatalogEntry, Item
 from kindred.ratings import AttributesSet, Forgotten, ProfileEvent, Rated, RatingScale, Retracted
 from kindred.rfc3339 import NotATimeError, milliseconds_of
+from kindred.scales import PRESETS
 from kindred.v1 import rating_event_pb2 as pb
 from kindred.v1.reaction_pb2 import REACTION_DISLIKE, REACTION_LIKE
 from tests.support.bad_events import BAD
@@ -361,6 +362,30 @@ class TestRefusals:
         _, decoded = decoder.decode(record(rated(item_id="50", value=value).SerializeToString()))
         assert isinstance(decoded, Rated)
         assert (decoded.value, math.copysign(1, decoded.value)) == (value, 1)
+
+    @pytest.mark.parametrize(
+        ("scale", "reaction", "value"),
+        [("thumbs", REACTION_LIKE, 1), ("thumbs", REACTION_DISLIKE, 0), ("plays", REACTION_LIKE, 10)],
+    )
+    def test_a_reaction_is_a_value_of_the_scale(self, scale: str, reaction: int, value: float) -> None:
+        """Thumbs up and down, and as many plays as make five stars, are what the reactions are kept as."""
+        decoder = EventDecoder(Catalog([CatalogEntry(50, Item("50"))]), PRESETS[scale], lambda: NOW)
+        liked = record(rated(item_id="50", reaction=reaction).SerializeToString())
+        assert decoder.decode(liked) == ("7", Rated(50, value, RECORDED))
+
+    def test_a_dislike_that_no_value_stands_for_is_off_the_scale(self) -> None:
+        """A count of plays says nothing bad, so the event can never be applied, and the reason says why."""
+        decoder = EventDecoder(Catalog([CatalogEntry(50, Item("50"))]), PRESETS["plays"], lambda: NOW)
+        disliked = record(rated(item_id="50", reaction=REACTION_DISLIKE).SerializeToString())
+        with pytest.raises(EventError, match="no rating on the scale, 1 to 1000000 .*, stands for a dislike") as failed:
+            decoder.decode(disliked)
+        assert failed.value.reason == "off_scale"
+
+    def test_a_count_off_the_scale_is_shown_with_all_its_digits(self) -> None:
+        """One play too many is told apart from a million."""
+        decoder = EventDecoder(Catalog([CatalogEntry(50, Item("50"))]), PRESETS["plays"], lambda: NOW)
+        with pytest.raises(EventError, match="the rating 1000001 is off the scale, 1 to 1000000"):
+            decoder.decode(record(rated(item_id="50", value=1_000_001).SerializeToString()))
 
 
 VALID = [

@@ -1,10 +1,13 @@
+import json
 from uuid import UUID
 
+import numpy as np
 import pytest
 
 from kindred.errors import SchemaError
 from kindred.ratings import RatingScale
-from kindred.stores.port import CollectionMetadata, LogPosition, point_id_of
+from kindred.scales import PRESETS
+from kindred.stores.port import SCHEMA_VERSION, CollectionMetadata, LogPosition, point_id_of
 from kindred.weighting import LikingWeighting, Weighting, ZScoreWeighting
 
 SCALE = RatingScale(0.5, 5.0)
@@ -71,6 +74,39 @@ class TestCollectionMetadata:
         """What was written as JSON is read as the same."""
         metadata = CollectionMetadata("ml-100k", SCALE, weighting, "2024-05-06T07:08:09+00:00")
         assert CollectionMetadata.from_json(metadata.to_json(), "here") == metadata
+
+    @pytest.mark.parametrize("scale", PRESETS.values(), ids=PRESETS)
+    def test_a_scale_reads_back_with_its_curve(self, scale: RatingScale) -> None:
+        """What the values of a scale mean is part of the metadata, for every one that has a name."""
+        metadata = CollectionMetadata("songs", scale, LikingWeighting(scale), "2024-05-06T07:08:09+00:00")
+        read = CollectionMetadata.from_json(json.loads(json.dumps(metadata.to_json())), "here")
+        assert read == metadata
+        assert hash(read.scale) == hash(scale)
+
+    def test_a_scale_without_a_curve_is_written_as_ever(self) -> None:
+        """Metadata from before there were curves is the straight line's, and a straight line is written like that."""
+        written = {
+            "schema_version": SCHEMA_VERSION,
+            "name": "ml-100k",
+            "scale": {"minimum": 1.0, "maximum": 10.0},
+            "weighting": {"name": "default", "parameters": {"shrinkage": 5.0}},
+            "created_at": "2024",
+            "included": [],
+        }
+        read = CollectionMetadata.from_json(written, "here")
+        assert read.scale == RatingScale(1.0, 10.0)
+        assert read.scale.stars(np.array([1, 7, 10])).tolist() == [0.5, 3.5, 5.0]
+        assert read.to_json() == written
+
+    @pytest.mark.parametrize(
+        "curve", ["line", [[1, 1]], [[1, 1], [11, 5]], [[1, 1], [10]], [[1, 1], [10, "many"]], [1, 10], None, 7]
+    )
+    def test_a_damaged_curve_is_a_schema_error(self, curve: object) -> None:
+        """A curve that is none is never taken for another one."""
+        data = CollectionMetadata("songs", RatingScale(1, 10), LikingWeighting(SCALE), "2024").to_json()
+        data["scale"]["curve"] = curve
+        with pytest.raises(SchemaError, match="the metadata of here is damaged"):
+            CollectionMetadata.from_json(data, "here")
 
     @pytest.mark.parametrize("field", ["schema_version", "name", "scale", "weighting", "created_at"])
     def test_a_missing_field_is_a_schema_error(self, field: str) -> None:

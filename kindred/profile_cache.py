@@ -1,50 +1,16 @@
 """Profiles in memory, bounded by bytes, the least recently used dropped first."""
 
-from collections import OrderedDict
-from collections.abc import Hashable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Sequence
 
+from kindred.bounded_cache import BoundedCache
 from kindred.scoring import DecodedProfile
 from kindred.stores.port import PointId, StoredUser
 
 _OVERHEAD = 600
 """Bytes that an entry takes beside its arrays: objects, keys and the user id; measured with sys.getsizeof."""
 
-KeyT = TypeVar("KeyT", bound=Hashable)
-ValueT = TypeVar("ValueT")
 
-
-class _BoundedCache(Generic[KeyT, ValueT]):
-    """What was used last, as much of it as fits.
-
-    Args:
-        capacity: Bytes that it may hold.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._entries: OrderedDict[KeyT, tuple[int, ValueT]] = OrderedDict()
-        self._bytes = 0
-
-    @property
-    def bytes(self) -> int:
-        """What it holds."""
-        return self._bytes
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def _keep(self, key: KeyT, value: ValueT, size: int) -> None:
-        if (old := self._entries.pop(key, None)) is not None:
-            self._bytes -= old[0]
-        self._entries[key] = (size, value)
-        self._bytes += size
-        while self._bytes > self._capacity and self._entries:
-            _, (dropped, _) = self._entries.popitem(last=False)
-            self._bytes -= dropped
-
-
-class ProfileCache(_BoundedCache[PointId, tuple[int, DecodedProfile]]):
+class ProfileCache(BoundedCache[PointId, tuple[int, DecodedProfile]]):
     """Neighbors' decoded profiles by point. An entry is good for one version of its point: a write makes it a miss."""
 
     def get(self, point_ids: Sequence[PointId], versions: Sequence[int]) -> list[DecodedProfile | None]:
@@ -76,7 +42,7 @@ class ProfileCache(_BoundedCache[PointId, tuple[int, DecodedProfile]]):
         self._keep(point_id, (version, profile), profile.rows.nbytes + profile.preferences.nbytes + _OVERHEAD)
 
 
-class AskerCache(_BoundedCache[str, StoredUser]):
+class AskerCache(BoundedCache[str, StoredUser]):
     """Users as they were when they last asked: what to search with while their profile is read again."""
 
     def get(self, user_ids: Sequence[str]) -> dict[str, StoredUser] | None:

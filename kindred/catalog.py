@@ -5,42 +5,16 @@ anywhere below 2^32, rows are dense, and a row never changes while the process r
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kindred.content import ContentIndex
+from kindred.item_filter import ItemFilter
+from kindred.item_masks import ItemMasks
 from kindred.items import CatalogEntry, Item
 from kindred.popularity import ItemCounts
 from kindred.title_search import TitleIndex
-
-
-@dataclass(frozen=True, slots=True)
-class ItemFilter:
-    """Which items a search may find.
-
-    Args:
-        genres: At least one of these; empty means any.
-        min_year: This year or later.
-        max_year: This year or earlier.
-    """
-
-    genres: frozenset[str] = frozenset()
-    min_year: int | None = None
-    max_year: int | None = None
-
-    def allows(self, item: Item) -> bool:
-        """Whether an item passes. An item without a year passes no bound on years."""
-        if self.genres and self.genres.isdisjoint(genre.casefold() for genre in item.genres):
-            return False
-        if self.min_year is None and self.max_year is None:
-            return True
-        if item.year is None:
-            return False
-        return (self.min_year is None or item.year >= self.min_year) and (
-            self.max_year is None or item.year <= self.max_year
-        )
 
 
 class Catalog:
@@ -62,6 +36,7 @@ class Catalog:
         self._sorted_rows = np.empty(0, np.int32)
         self._listed = np.empty(0, np.bool_)
         self._content: ContentIndex | None = None
+        self._masks: ItemMasks | None = None
         self.counts = ItemCounts()
         self.put(entries)
 
@@ -90,6 +65,13 @@ class Catalog:
             self._content = ContentIndex(self._items)
         return self._content
 
+    @property
+    def masks(self) -> ItemMasks:
+        """Which rows pass a filter: a new row or item changes them, counts do not."""
+        if self._masks is None:
+            self._masks = ItemMasks(self._items, self.row_of)
+        return self._masks
+
     def put(self, entries: Iterable[CatalogEntry]) -> None:
         """Adds items, and replaces those that are there, counts included.
 
@@ -105,7 +87,8 @@ class Catalog:
                 for scheme, external_id in self._items[row].external_ids.items():
                     if self._row_of_external_id.get(name := f"{scheme}:{external_id}") == row:
                         del self._row_of_external_id[name]
-                self._items[row] = entry.item
+                old, self._items[row] = self._items[row], entry.item
+                self._changed(row, old)
             self._row_of_id[entry.item.item_id] = row
             for scheme, external_id in entry.item.external_ids.items():
                 self._row_of_external_id[f"{scheme}:{external_id}"] = row
@@ -170,19 +153,29 @@ class Catalog:
 
         Returns:
             Rows: titles that are exactly the query first, then by likes, then by item id.
+
+        Raises:
+            ItemNotFoundError: A candidate of the filter is not in the catalog.
         """
         found, exact = self._titles.find(query)
         rank = self.counts.rank
-        return sorted(
-            (row for row in found if allowed.allows(self._items[row])), key=lambda row: (row not in exact, rank[row])
-        )
+        if allowed:
+            passes = self.masks.allowed(allowed)
+            found = {row for row in found if passes[row]}
+        return sorted(found, key=lambda row: (row not in exact, rank[row]))
 
     def _append(self, index: int, item: Item) -> int:
         row = len(self._items)
         self._items.append(item)
         self._indexes.append(index)
         self._row_of_index[index] = row
+        self._changed(row, None)
         return row
+
+    def _changed(self, row: int, old: Item | None) -> None:
+        """Tells whoever follows the items that a row is new, or has another item than the old one."""
+        if self._masks is not None:
+            self._masks.replace(row, old, self._items[row])
 
     def _arrange(self) -> None:
         """Brings the arrays up to the items."""

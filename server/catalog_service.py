@@ -1,8 +1,8 @@
 """CatalogService: finds, reads and writes items."""
 
-from kindred.catalog import ItemFilter
 from kindred.errors import ItemNotFoundError
 from kindred.events import attributes_of
+from kindred.item_filter import ItemFilter, WordFilter
 from kindred.items import MAX_GENRES, YEARS, check_item
 from kindred.v1 import catalog_service_pb2 as pb
 from kindred.v1 import item_pb2
@@ -41,7 +41,7 @@ class CatalogService(CatalogServiceServicer):
                 checks.wrong(field, f"must be {YEARS[0]} to {YEARS[-1]}")
         checks.done()
         allowed = ItemFilter(
-            genres=frozenset(genre.casefold() for genre in request.genres),
+            genres=WordFilter(any_of=tuple(request.genres)),
             min_year=request.min_year if request.HasField("min_year") else None,
             max_year=request.max_year if request.HasField("max_year") else None,
         )

@@ -9,8 +9,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("kindred", "server", "consumers", "loader", "cli")
 DOORS = ("server", "consumers", "loader")
 PURE = (
-    "kindred.content",
+    "kindred.attribute_columns",
     "kindred.attribute_filter",
+    "kindred.bounded_cache",
+    "kindred.content",
     "kindred.deadline",
     "kindred.diversity",
     "kindred.errors",
@@ -19,7 +21,10 @@ PURE = (
     "kindred.item_filter",
     "kindred.item_filter_checks",
     "kindred.item_index",
+    "kindred.item_indexes",
+    "kindred.item_masks",
     "kindred.items",
+    "kindred.nearest",
     "kindred.new_items",
     "kindred.popularity",
     "kindred.ratings",
@@ -29,8 +34,10 @@ PURE = (
     "kindred.scoring",
     "kindred.star_curve",
     "kindred.title_search",
+    "kindred.unknown_names",
     "kindred.user_filter",
     "kindred.weighting",
+    "kindred.word_index",
 )
 """Modules without input or output."""
 

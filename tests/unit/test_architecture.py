@@ -11,6 +11,7 @@ DOORS = ("server", "consumers", "loader")
 PURE = (
     "kindred.attribute_columns",
     "kindred.attribute_filter",
+    "kindred.boosts",
     "kindred.bounded_cache",
     "kindred.content",
     "kindred.deadline",
@@ -27,6 +28,7 @@ PURE = (
     "kindred.nearest",
     "kindred.new_items",
     "kindred.popularity",
+    "kindred.rating_period",
     "kindred.ratings",
     "kindred.recipes",
     "kindred.recommendation",

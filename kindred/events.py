@@ -121,10 +121,11 @@ def to_message(event: RatingEvent, source: str) -> Message:
 
 def attributes_of(values: Mapping[str, Value]) -> dict[str, Any]:
     """Attributes from protobuf values. What is neither string, number nor boolean stays for `check_attributes`."""
-    return {name: _attribute_of(value) for name, value in values.items()}
+    return {name: attribute_of(value) for name, value in values.items()}
 
 
-def _attribute_of(value: Value) -> Any:
+def attribute_of(value: Value) -> Any:
+    """One attribute; None if it is neither string, number nor boolean: `check_value` says so."""
     kind = value.WhichOneof("kind")
     return getattr(value, kind) if kind in ("string_value", "number_value", "bool_value") else None
 

@@ -11,15 +11,15 @@ import typer
 
 from cli.output import misused, say
 from cli.progress import ProgressBars
+from cli.rating_table import duplicates_of, read_table
 from kindred.errors import SchemaError, StoreNotLoadedError, UnavailableError
 from loader.datasets import DatasetName, Mirror, fetch_dataset
-from loader.options import Duplicates, LoadOptions, TimeUnit, WeightingName
+from loader.options import NO_SUMS, Duplicates, LoadOptions, TimeUnit, WeightingName
 
 if TYPE_CHECKING:
     from kindred.settings import Settings
     from kindred.stores.port import LogPosition
     from loader.load import LoadReport
-    from loader.source import DataSource
 
 DEFAULT_DATA_DIR = Path("data")
 
@@ -63,8 +63,23 @@ def load(
         ),
     ] = "id=id,title=title",
     scale: Annotated[
-        str, typer.Option(help="Lowest and highest rating.", metavar="MIN:MAX", rich_help_panel=_TABLE)
-    ] = "0.5:5",
+        str | None,
+        typer.Option(
+            metavar="MIN-MAX|NAME",
+            help="Lowest and highest rating, or a scale by name: stars (0.5-5), ten (1-10), hundred (0-100), thumbs "
+            "(0 and 1), plays (counts from 1; a row without rating is one play). [default: stars]",
+            rich_help_panel=_TABLE,
+        ),
+    ] = None,
+    liking: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUE=STARS,…",
+            help="How much ratings are liked, in five stars; straight lines between. Else the highest is 5 stars and 0 "
+            "none, or what the scale's name says.",
+            rich_help_panel=_TABLE,
+        ),
+    ] = None,
     time_unit: Annotated[
         TimeUnit,
         typer.Option(help="Seconds or milliseconds since 1970, or ISO 8601.", rich_help_panel=_TABLE),
@@ -106,9 +121,12 @@ def load(
         ),
     ] = False,
     duplicates: Annotated[
-        Duplicates,
-        typer.Option(help="What becomes of several ratings of one item by one user.", rich_help_panel=_HOW),
-    ] = "latest",
+        Duplicates | None,
+        typer.Option(
+            help="What becomes of several ratings of one item by one user. [default: latest; with --scale plays: sum]",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
     skip_bad_rows: Annotated[
         bool,
         typer.Option(
@@ -135,10 +153,17 @@ def load(
       kindred load --dataset ml-100k
       kindred load --path ~/Downloads/ml-32m.zip --replace
       kindred load --ratings plays.csv --columns user=who,item=song,rating=stars,time=at --items songs.csv
+      kindred load --ratings listens.parquet --columns user=who,item=song,time=at --scale plays
+      kindred load --ratings votes.csv --scale thumbs
       kindred load --dataset ml-100k --qdrant-url http://qdrant:6334
     """
     if sum(source is not None for source in (dataset, path, ratings)) != 1:
         raise misused("give one of --dataset, --path and --ratings; try: kindred load --dataset ml-100k")
+    if ratings is None and (scale is not None or liking is not None):
+        raise misused("--scale and --liking are for --ratings: a MovieLens set has its own scale")
+    merging = duplicates_of(scale, duplicates)
+    if merging == "sum" and weighting == "zscore":
+        raise misused(f"--weighting zscore: {NO_SUMS}")
     # Here, not above: other commands start without pandas, pyarrow and the engine.
     from kindred.settings import load_settings
     from kindred.stores.choice import new_builder, where
@@ -150,7 +175,7 @@ def load(
     # With Qdrant a folder is only for what does not fit into memory, if one is named.
     folder = settings.data_dir if embedded or "data_dir" in settings.model_fields_set else None
     options = LoadOptions(
-        duplicates=duplicates,
+        duplicates=merging,
         weighting=weighting,
         shrinkage=shrinkage,
         bad_rows_report=(folder or Path()) / "bad-rows.txt" if skip_bad_rows else None,
@@ -159,7 +184,7 @@ def load(
     )
     with ProgressBars(quiet=as_json) as progress:
         if ratings is not None:
-            source = _mapped(ratings, columns, items, item_columns, scale, time_unit)
+            source = read_table(ratings, columns, items, item_columns, scale, liking, time_unit)
         elif dataset is not None:
             source = open_movielens(fetch_dataset(dataset, mirror=mirror, progress=progress), dataset)
         elif path is not None:
@@ -175,45 +200,6 @@ def load(
         say(json.dumps(asdict(report) | place, default=str))
     else:
         _summarize(report, where(settings), _next(settings))
-
-
-def _mapped(
-    ratings: Path, columns: str, items: Path | None, item_columns: str, scale: str, time_unit: TimeUnit
-) -> "DataSource":
-    from kindred.ratings import RatingScale
-    from loader.readers.columns import MappedColumns, Table
-
-    minimum, _, maximum = scale.partition(":")
-    try:
-        rating_scale = RatingScale(float(minimum), float(maximum))
-    except ValueError as error:
-        raise misused(f"--scale {scale}: {error}; for instance --scale 1:10") from error
-    item_table = None
-    if items is not None:
-        item_roles = ("title", "year", "genres", "tags")
-        item_table = Table(items, _mapping("--item-columns", item_columns, ("id",), item_roles))
-    return MappedColumns(
-        name=ratings.stem,
-        rating_table=Table(ratings, _mapping("--columns", columns, ("user", "item", "rating"), ("time",))),
-        item_table=item_table,
-        scale=rating_scale,
-        time_unit=time_unit,
-    )
-
-
-def _mapping(option: str, text: str, needed: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, str]:
-    """Reads `role=column,role=column`."""
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    mapping = {role.strip(): column for role, _, column in pairs}
-    if len(mapping) < len(pairs) or not all(mapping.values()):
-        raise misused(f"{option} {text}: must be like {','.join(f'{role}=NAME' for role in needed)}, each role once")
-    for role in needed:
-        if role not in mapping:
-            raise misused(f"{option} {text}: says not which column is the {role}: {role}=NAME")
-    for role in mapping:
-        if role not in (*needed, *optional):
-            raise misused(f"{option} {text}: no role {role!r}; there are {', '.join((*needed, *optional))}")
-    return mapping
 
 
 def _log_positions(settings: "Settings") -> tuple["LogPosition", ...]:
@@ -262,6 +248,8 @@ def _summarize(report: "LoadReport", place: str, following: str) -> None:
         say(f"Dropped {_count(report.unknown_item_ratings, 'rating')} of items that the catalog lacks")
     if report.merged_ratings:
         say(f"Merged {_count(report.merged_ratings, 'repeated rating')} of the same item by the same user")
+    if report.capped_ratings:
+        say(f"Kept {_count(report.capped_ratings, 'sum')} beyond the scale as its highest value")
     if report.bad_rows:
         say(f"Skipped {_count(report.bad_rows, 'row')} that cannot be read; {report.bad_rows_report} lists them")
     say(f"Next: {following}", quietly=True)

@@ -30,12 +30,12 @@ _SPAN = re.compile(rf"({_NUMBER})[-:]({_NUMBER})", re.ASCII)
 _KNOT = re.compile(rf"\s*({_NUMBER})=({_NUMBER})\s*", re.ASCII)
 
 
-def read_scale(text: str, liking: str = "") -> RatingScale:
+def read_scale(text: str, liking: str | None = None) -> RatingScale:
     """Reads a scale.
 
     Args:
         text: The name of a preset, or MIN-MAX (MIN:MAX is the same).
-        liking: Knots of a curve of one's own, VALUE=STARS,VALUE=STARS; empty: the preset's, or none.
+        liking: Knots of a curve of one's own, VALUE=STARS,VALUE=STARS; None: the preset's, or none.
 
     Raises:
         ValueError: It is neither, or no scale.
@@ -43,7 +43,7 @@ def read_scale(text: str, liking: str = "") -> RatingScale:
     span = _SPAN.fullmatch(text)
     if text not in PRESETS and span is None:
         raise ValueError(f"must be MIN-MAX, for instance 1-10, or one of {', '.join(PRESETS)}")
-    curve = read_curve(liking) if liking else ()
+    curve = () if liking is None else read_curve(liking)
     if span is not None:
         return RatingScale(float(span[1]), float(span[2]), curve)
     return replace(PRESETS[text], curve=curve) if curve else PRESETS[text]
@@ -61,5 +61,5 @@ def read_curve(text: str) -> Curve:
     knots = [_KNOT.fullmatch(knot) for knot in text.split(",")]
     read = tuple((float(knot[1]), float(knot[2])) for knot in knots if knot is not None)
     if len(read) < len(knots):
-        raise ValueError("must be VALUE=STARS,VALUE=STARS, for instance 1=3,5=4,20=5: one value is worth 3 stars, …")
+        raise ValueError("must be VALUE=STARS,VALUE=STARS, for instance 1=3,5=4,20=5: a rating of 1 is worth 3 stars")
     return read

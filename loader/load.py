@@ -41,6 +41,7 @@ class LoadReport:
         ratings: Ratings stored.
         unknown_item_ratings: Ratings dropped because the catalog lacks their item.
         merged_ratings: Ratings merged into another of the same user and item.
+        capped_ratings: Sums of such ratings beyond the scale, which are kept as its maximum.
         bad_rows: Rows that could not be read.
         bad_rows_report: The file that lists them, if there are any.
         seconds: How long the load took.
@@ -53,6 +54,7 @@ class LoadReport:
     ratings: int
     unknown_item_ratings: int
     merged_ratings: int
+    capped_ratings: int
     bad_rows: int
     bad_rows_report: Path | None
     seconds: float
@@ -103,6 +105,7 @@ class _Load:
         self._moments = Moments()
         self._unknown_item_ratings = 0
         self._merged_ratings = 0
+        self._capped_ratings = 0
 
     def run(self) -> LoadReport:
         start = perf_counter()
@@ -128,6 +131,7 @@ class _Load:
             ratings=self._buffer.rows - self._merged_ratings,
             unknown_item_ratings=self._unknown_item_ratings,
             merged_ratings=self._merged_ratings,
+            capped_ratings=self._capped_ratings,
             bad_rows=self._bad_rows.count,
             bad_rows_report=self._bad_rows.report,
             seconds=perf_counter() - start,
@@ -176,8 +180,9 @@ class _Load:
         rated, liked = np.zeros(len(items), np.int64), np.zeros(len(items), np.int64)
         self._progress.stage("Writing users", self._buffer.rows)
         for part in self._buffer.parts():
-            profiles = profiles_of(part, ranks, self._options.duplicates)
+            profiles = profiles_of(part, ranks, self._options.duplicates, self._source.scale.maximum)
             self._merged_ratings += profiles.merged
+            self._capped_ratings += profiles.capped
             written[profiles.users] = True
             rated += np.bincount(profiles.items, minlength=rated.size)
             likes = self._source.scale.stars(profiles.values) >= LIKED_FROM

@@ -1,5 +1,6 @@
 """Makes profiles of ratings: many users' at once, each user's items ascending and once."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ class ProfileColumns:
         values: The ratings. Shape (n_ratings,).
         times: Milliseconds since 1970. Shape (n_ratings,).
         merged: How many ratings were merged into others.
+        capped: How many sums were beyond the maximum.
     """
 
     users: NDArray[np.uint32]
@@ -28,16 +30,21 @@ class ProfileColumns:
     values: NDArray[np.float32]
     times: NDArray[np.int64]
     merged: int
+    capped: int = 0
 
 
-def profiles_of(ratings: Ratings, ranks: NDArray[np.uint32], duplicates: Duplicates) -> ProfileColumns:
+def profiles_of(
+    ratings: Ratings, ranks: NDArray[np.uint32], duplicates: Duplicates, maximum: float = math.inf
+) -> ProfileColumns:
     """Sorts ratings into profiles.
 
     Args:
         ratings: All ratings of some users, in the order of the input.
         ranks: By an item's code its place among all items, ascending by index. Shape (n_items,).
         duplicates: What becomes of repeated pairs of user and item.
+        maximum: What a larger sum becomes.
     """
+    capped = 0
     rows, users, items = ratings, np.ascontiguousarray(ratings["user"]), ranks[ratings["item"]]
     if not _in_order(users, items):  # MovieLens' newer sets are
         order = _order(users, items)
@@ -52,12 +59,16 @@ def profiles_of(ratings: Ratings, ranks: NDArray[np.uint32], duplicates: Duplica
         rows = rows.copy()  # they may be the caller's
         values = rows["value"]
         rows[repeated] = rows[repeated][np.lexsort((rows["time"][repeated], items[repeated], users[repeated]))]
-        if duplicates == "mean":
+        if duplicates == "latest":
+            values = values[last]
+        else:
             starts = np.flatnonzero(first)
             sums = np.add.reduceat(values.astype(np.float64), starts)
-            values = (sums / np.diff(starts, append=ratings.size)).astype(np.float32)
-        else:
-            values = values[last]
+            if duplicates == "mean":
+                values = (sums / np.diff(starts, append=ratings.size)).astype(np.float32)
+            else:
+                capped = int(np.count_nonzero(sums > maximum))
+                values = np.minimum(sums, maximum).astype(np.float32)
         rows, users, items = rows.compress(last), users[last], items[last]
     starts = np.flatnonzero(np.diff(users, prepend=users[:1] + np.uint32(1)))
     return ProfileColumns(
@@ -67,6 +78,7 @@ def profiles_of(ratings: Ratings, ranks: NDArray[np.uint32], duplicates: Duplica
         values=np.ascontiguousarray(values),
         times=np.ascontiguousarray(rows["time"]),
         merged=int(ratings.size - users.size),
+        capped=capped,
     )
 
 

@@ -45,7 +45,8 @@ class MappedColumns:
 
     Args:
         name: What the collection is called.
-        rating_table: The ratings, with columns for `user`, `item`, `rating` and perhaps `time`.
+        rating_table: The ratings, with columns for `user`, `item`, and perhaps `rating` and `time`. Without ratings
+            each row is a 1 on the scale: one play of a song, say.
         item_table: The items, with columns for `id` and perhaps `title`, `year`, `genres` and `tags`
             (`|` between them); None: the ratings say what items there are.
         scale: The scale of the ratings.
@@ -90,7 +91,8 @@ class MappedColumns:
     def ratings(self, bad_rows: BadRows) -> Iterator[RatingPart]:
         """See `DataSource.ratings`."""
         table = self.rating_table
-        rows = RatingRows(self.scale, self.time_unit, timed="time" in table.columns)
+        columns = table.columns
+        rows = RatingRows(self.scale, self.time_unit, timed="time" in columns, rated="rating" in columns)
         asked = [table.columns[role] for role in rows.types]
         if table.is_parquet:
             yield from parquet_ratings(table.path, rows, asked, bad_rows)

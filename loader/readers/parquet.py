@@ -55,6 +55,11 @@ class TableBlock:
         return [replace(self, source=self.source.slice(0, cut)), second]
 
 
+def _plain(column: "pa.Array[Any]") -> "pa.Array[Any]":
+    """A column whose texts are numbers where it has numbers: thumbs may be stored as true and false."""
+    return column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
+
+
 def _cast(column: "pa.ChunkedArray[Any]", kind: pa.DataType) -> "pa.ChunkedArray[Any]":
     if pa.types.is_timestamp(column.type) and kind != pa.string():
         return column
@@ -86,7 +91,7 @@ def parquet_ratings(path: Path, rows: RatingRows, asked: Sequence[str], bad_rows
         rows = replace(rows, time_unit="iso")
     row = 1
     for batch in file.iter_batches(_BATCH_ROWS, columns=list(dict.fromkeys(asked))):
-        source = pa.table([batch.column(name) for name in asked], names=list(rows.types))
+        source = pa.table([_plain(batch.column(name)) for name in asked], names=list(rows.types))
         for chunk in read_block(str(path), TableBlock(source, row, rows.types), rows, bad_rows):
             yield RatingPart(chunk, 0)
         yield RatingPart(None, batch.num_rows)

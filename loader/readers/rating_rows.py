@@ -91,16 +91,20 @@ class RatingRows:
         scale: Ratings off it are bad.
         time_unit: How times are written.
         timed: Whether there are times; if not, each is 0, so that any later event counts as newer.
+        rated: Whether there are ratings; if not, each is 1: a row is one play.
     """
 
     scale: RatingScale
     time_unit: TimeUnit = "s"
     timed: bool = True
+    rated: bool = True
 
     @property
     def types(self) -> Mapping[str, pa.DataType]:
         """The columns and their types."""
-        types = {"user": IDS, "item": IDS, "rating": pa.float64()}
+        types: dict[str, pa.DataType] = {"user": IDS, "item": IDS}
+        if self.rated:
+            types["rating"] = pa.float64()
         if self.timed:
             types["time"] = pa.string() if self.time_unit == "iso" else pa.float64()
         return types
@@ -108,27 +112,24 @@ class RatingRows:
     def from_table(self, table: pa.Table) -> RatingChunk | None:
         """See `Rows.from_table`."""
         users, items = ids_of(table["user"]), ids_of(table["item"])
-        if users is None or items is None or table["rating"].null_count:
-            return None
-        values = table["rating"].to_numpy()
-        times = self._times(table)
-        if times is None or not (
-            values.size and self.scale.contains(values.min()) and self.scale.contains(values.max())
-        ):
+        values, times = self._values(table), self._times(table)
+        if users is None or items is None or values is None or times is None:
             return None
         return RatingChunk(users, items, values, times)
 
     def reason(self, fields: list[str]) -> str | None:
         """See `Rows.reason`."""
-        user, item, rating, *time = fields
+        user, item, *rest = fields
         if found := id_reason(user, "user id") or id_reason(item, "item id"):
             return found
-        value = number_of(rating)
-        if value is None:
-            return f"rating {rating!r} is no number"
-        if not self.scale.contains(value):
-            return f"rating {rating} is off the scale of {self.scale}"
-        if time:
+        if self.rated:
+            rating = rest[0]
+            value = number_of(rating)
+            if value is None:
+                return f"rating {rating!r} is no number"
+            if not self.scale.contains(value):
+                return f"rating {rating} is off the scale of {self.scale}"
+        if time := rest[self.rated :]:
             try:
                 at = self._time(time[0])
             except ValueError:
@@ -140,11 +141,19 @@ class RatingRows:
 
     def from_fields(self, rows: list[list[str]]) -> RatingChunk:
         """See `Rows.from_fields`."""
-        users, items, values, *times = ([*column] for column in zip(*rows, strict=True))
-        at = [self._time(time) for time in times[0]] if times else [0] * len(rows)
-        return RatingChunk(
-            ids_from(users), ids_from(items), np.array([float(value) for value in values]), np.array(at, np.int64)
-        )
+        users, items, *rest = ([*column] for column in zip(*rows, strict=True))
+        values = np.array([float(value) for value in rest[0]]) if self.rated else np.ones(len(rows))
+        times = [self._time(time) for time in rest[-1]] if self.timed else [0] * len(rows)
+        return RatingChunk(ids_from(users), ids_from(items), values, np.array(times, np.int64))
+
+    def _values(self, table: pa.Table) -> NDArray[np.float64] | None:
+        if not self.rated:
+            return np.ones(table.num_rows) if table.num_rows else None
+        if table["rating"].null_count:
+            return None
+        values = table["rating"].to_numpy()
+        good = values.size and self.scale.contains(values.min()) and self.scale.contains(values.max())
+        return values if good else None
 
     def _times(self, table: pa.Table) -> NDArray[np.int64] | None:
         if not self.timed:

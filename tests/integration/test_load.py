@@ -236,8 +236,21 @@ async def test_the_command_takes_items_weighting_and_duplicates(kindred: Kindred
     [
         ([], "give one of --dataset, --path and --ratings"),
         (["--path", "x", "--ratings", "y"], "give one of --dataset, --path and --ratings"),
-        (["--ratings", "x.csv", "--scale", "five"], "--scale five: could not convert"),
+        (
+            ["--ratings", "x.csv", "--scale", "five"],
+            "--scale five: must be MIN-MAX, for instance 1-10, or",
+        ),
         (["--ratings", "x.csv", "--scale", "5:1"], "--scale 5:1: a rating scale needs"),
+        (["--ratings", "x.csv", "--scale", "1-9", "--liking", "9"], "--scale 1-9 --liking 9: must be VALUE=STARS,"),
+        (
+            ["--ratings", "x.csv", "--liking", "1=1,9=5"],
+            "9=5: the value is off the scale of 0.5 to 5",
+        ),
+        (["--path", "x", "--scale", "ten"], "--scale and --liking are for --ratings"),
+        (["--dataset", "ml-100k", "--liking", "1=1,5=5"], "--scale and --liking are for --ratings"),
+        (["--ratings", "x.csv", "--scale", "plays", "--columns", "user=a"], "which column is the item: item=NAME"),
+        (["--ratings", "x.csv", "--scale", "plays", "--weighting", "zscore"], "from the rows, not from their sums"),
+        (["--ratings", "x.csv", "--duplicates", "sum", "--weighting", "zscore"], "kindred reindex --weighting zscore"),
         (["--ratings", "x.csv", "--columns", "user=a,item=b"], "says not which column is the rating: rating=NAME"),
         (["--ratings", "x.csv", "--columns", "user=a,user=b"], "each role once"),
         (["--ratings", "x.csv", "--columns", "user"], "must be like user=NAME,item=NAME,rating=NAME"),

@@ -45,16 +45,16 @@ def test_a_single_play_weighs_less_than_a_like() -> None:
 @pytest.mark.parametrize(
     ("text", "liking", "scale"),
     [
-        ("1-10", "", RatingScale(1, 10)),
-        ("0.5:5", "", RatingScale(0.5, 5)),
-        ("0-1e3", "", RatingScale(0, 1000)),
+        ("1-10", None, RatingScale(1, 10)),
+        ("0.5:5", None, RatingScale(0.5, 5)),
+        ("0-1e3", None, RatingScale(0, 1000)),
         ("-1:1", "-1=1,1=5", RatingScale(-1, 1, ((-1, 1), (1, 5)))),
         ("1-20", "1=3, 5=4, 20=5", RatingScale(1, 20, ((1, 3), (5, 4), (20, 5)))),
         ("plays", "1=3,5=4,20=5", RatingScale(1, 1e6, ((1, 3), (5, 4), (20, 5)))),
         ("ten", "1=1,7=4,9=5", RatingScale(1, 10, ((1, 1), (7, 4), (9, 5)))),
     ],
 )
-def test_a_scale_is_read_as_people_write_it(text: str, liking: str, scale: RatingScale) -> None:
+def test_a_scale_is_read_as_people_write_it(text: str, liking: str | None, scale: RatingScale) -> None:
     """Bounds or a name, and knots that replace those of the name."""
     assert read_scale(text, liking) == scale
 
@@ -62,19 +62,20 @@ def test_a_scale_is_read_as_people_write_it(text: str, liking: str, scale: Ratin
 @pytest.mark.parametrize(
     ("text", "liking", "reason"),
     [
-        ("five", "", "must be MIN-MAX, for instance 1-10, or one of stars, ten, hundred, thumbs, plays"),
-        ("1-", "", "must be MIN-MAX"),
-        ("1-nan", "", "must be MIN-MAX"),
-        ("1-inf", "", "must be MIN-MAX"),
-        ("5-1", "", "a rating scale needs"),
-        ("-1:1", "", "a rating scale needs 0 <= minimum"),
+        ("five", None, "must be MIN-MAX, for instance 1-10, or one of stars, ten, hundred, thumbs, plays"),
+        ("1-", None, "must be MIN-MAX"),
+        ("1-nan", None, "must be MIN-MAX"),
+        ("1-inf", None, "must be MIN-MAX"),
+        ("5-1", None, "a rating scale needs"),
+        ("-1:1", None, "a rating scale needs 0 <= minimum"),
+        ("1-10", "", "must be VALUE=STARS"),
         ("1-10", "1", "must be VALUE=STARS,VALUE=STARS"),
         ("1-10", "1=2,", "must be VALUE=STARS,VALUE=STARS"),
         ("1-10", "1=2,x=5", "must be VALUE=STARS,VALUE=STARS"),
         ("1-10", "1=2,20=5", "20=5: the value is off the scale of 1 to 10"),
     ],
 )
-def test_what_is_no_scale_is_explained(text: str, liking: str, reason: str) -> None:
+def test_what_is_no_scale_is_explained(text: str, liking: str | None, reason: str) -> None:
     """The error says what would be one."""
     with pytest.raises(ValueError, match=reason):
         read_scale(text, liking)

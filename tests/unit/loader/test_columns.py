@@ -11,6 +11,7 @@ from pyarrow import parquet
 
 from kindred.items import Item
 from kindred.ratings import RatingScale
+from kindred.scales import PRESETS
 from loader.bad_rows import BadRows
 from loader.errors import DataError
 from loader.options import TimeUnit
@@ -73,6 +74,50 @@ def test_times_are_seconds_milliseconds_or_iso(
     source = text_source(tmp_path / "plays.csv", f"who,song,stars,at\nu,i,5,{time}\n{beside}", time_unit=time_unit)
     with BadRows(tmp_path / "report.txt") as bad_rows:
         assert ratings_of(source, bad_rows) == [("u", "i", 5.0, at)]
+
+
+@pytest.mark.parametrize("beside", ["", "x,,1\n"], ids=["all good", "beside a bad row"])
+@pytest.mark.parametrize("timed", [True, False])
+def test_without_ratings_a_row_is_a_one(tmp_path: Path, ratings_of: Callable, *, timed: bool, beside: str) -> None:
+    """A log of plays has no numbers: every row is one play, with its time if there is one."""
+    columns = {"user": "who", "item": "song"} | ({"time": "at"} if timed else {})
+    source = text_source(tmp_path / "plays.csv", f"who,song,at\nu,i,5\nu,i,6\n{beside}v,j,7\n", columns)
+    with BadRows(tmp_path / "report.txt") as bad_rows:
+        found = ratings_of(source, bad_rows)
+    assert [rating[:3] for rating in found] == [("u", "i", 1), ("u", "i", 1), ("v", "j", 1)]
+    assert [rating[3] for rating in found] == ([5_000, 6_000, 7_000] if timed else [0, 0, 0])
+    assert bad_rows.count == bool(beside)
+
+
+def test_parquet_rows_without_ratings_are_ones(tmp_path: Path, ratings_of: Callable) -> None:
+    """The same in parquet, where a time may be stored as one; an empty file has none."""
+    path, columns = tmp_path / "plays.parquet", {"user": "who", "item": "song", "time": "at"}
+    times = pa.array([AT, AT + 1], pa.timestamp("ms", "UTC"))
+    parquet.write_table(pa.table({"at": times, "who": ["u", "v"], "song": [1, 2]}), path)
+    source = MappedColumns("plays", Table(path, columns), scale=SCALE)
+    assert ratings_of(source) == [("u", "1", 1, AT), ("v", "2", 1, AT + 1)]
+    parquet.write_table(parquet.read_table(path).slice(0, 0), path)
+    assert ratings_of(source) == []
+
+
+@pytest.mark.parametrize("third", [True, None])
+def test_thumbs_may_be_booleans(tmp_path: Path, ratings_of: Callable, *, third: bool | None) -> None:
+    """In parquet true is a thumb up and false one down, also beside a row that has none."""
+    columns = {"who": ["u", "u", "v"], "song": ["i", "j", "i"], "stars": [True, False, third], "at": [1, 2, 3]}
+    parquet.write_table(pa.table(columns), tmp_path / "votes.parquet")
+    source = MappedColumns("votes", Table(tmp_path / "votes.parquet", COLUMNS), scale=PRESETS["thumbs"])
+    with BadRows(tmp_path / "report.txt") as bad_rows:
+        found = ratings_of(source, bad_rows)
+    assert found[:2] == [("u", "i", 1, 1_000), ("u", "j", 0, 2_000)]
+    assert (len(found[2:]), bad_rows.count) == ((1, 0) if third else (0, 1))
+
+
+def test_a_bad_row_says_what_the_scale_means(tmp_path: Path, ratings_of: Callable) -> None:
+    """A third thumb is refused with the values that there are, and their stars."""
+    path = tmp_path / "votes.csv"
+    path.write_text("who,song,stars,at\nu,i,1,1\nu,j,3,1\n")
+    with pytest.raises(DataError, match=r"votes.csv:3: rating 3 is off the scale of 0 to 1 \(0=1, 1=5 stars\)"):
+        ratings_of(MappedColumns("votes", Table(path, COLUMNS), scale=PRESETS["thumbs"]))
 
 
 def test_a_bad_iso_time_is_named(tmp_path: Path, ratings_of: Callable) -> None:

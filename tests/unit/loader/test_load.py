@@ -10,6 +10,7 @@ import pytest
 
 from kindred.items import Item
 from kindred.ratings import Attributes, RatingScale
+from kindred.scales import PRESETS
 from kindred.weighting import LikingWeighting, ZScoreWeighting, stored_vector
 from loader.bad_rows import BadRows
 from loader.errors import DataError
@@ -106,16 +107,37 @@ def test_ratings_of_unknown_items_are_dropped_and_counted(builder: KeepingBuilde
     [
         ("latest", {"1": (2.0, 9), "2": (3.0, 0), "3": (1.0, 4)}),
         ("mean", {"1": (4.0, 9), "2": (3.0, 0), "3": (1.5, 4)}),
+        ("sum", {"1": (5.0, 9), "2": (3.0, 0), "3": (3.0, 4)}),
     ],
 )
 def test_repeated_pairs_are_merged(
     builder: KeepingBuilder, duplicates: Duplicates, expected: dict[str, tuple[float, int]]
 ) -> None:
-    """The latest by time wins, at one time the later row; or the mean of all, with the latest time."""
+    """The latest by time wins, at one time the later row; or the mean or the sum of all, with the latest time."""
     rows = [("a", "1", 5, 1), ("a", "1", 2, 9), ("a", "2", 3, 0), ("a", "3", 2, 4), ("a", "3", 1, 4), ("a", "1", 5, 2)]
     report = load(Source([rows[:3], rows[3:]]), builder, LoadOptions(duplicates=duplicates))
     assert builder.ratings_of("a") == expected
     assert (report.merged_ratings, report.ratings) == (3, 3)
+    assert report.capped_ratings == (duplicates == "sum")  # 5 + 2 + 5 stars are five
+
+
+def test_sums_have_no_z_scores() -> None:
+    """A mean of single rows says nothing about sums; the error names the way to z-scores."""
+    with pytest.raises(ValueError, match="kindred reindex --weighting zscore"):
+        LoadOptions(duplicates="sum", weighting="zscore")
+
+
+def test_likes_are_counted_by_the_curve_of_the_scale(builder: KeepingBuilder) -> None:
+    """Who has played something three times likes it, by however many rows, and the vector says so."""
+    rows = [("a", "1", 2, 1), ("a", "1", 1, 2), ("b", "1", 2, 1), ("c", "2", 900, 1)]
+    load(Source([rows], scale=PRESETS["plays"]), builder, LoadOptions(duplicates="sum"))
+    counts = {key: (entry.rated_count, entry.liked_count) for key, entry in builder.items.items()}
+    assert counts == {"1": (2, 1), "2": (1, 1)}
+    assert builder.metadata is not None
+    assert builder.metadata.scale == PRESETS["plays"]
+    weights = {user: write.vector.values.tolist() for user, write in builder.users.items()}
+    assert weights["a"] == weights["c"] == pytest.approx([1 / 6**0.5])
+    assert weights["b"] == pytest.approx([0.7 / (5 + 0.7**2) ** 0.5])
 
 
 def test_counts_are_of_users_after_merging(builder: KeepingBuilder) -> None:
@@ -174,7 +196,7 @@ def test_a_load_without_a_single_rating_is_refused(builder: KeepingBuilder, sour
     assert builder.metadata is None
 
 
-@pytest.mark.parametrize("duplicates", ["latest", "mean"])
+@pytest.mark.parametrize("duplicates", ["latest", "mean", "sum"])
 def test_files_give_the_same_collection_as_memory(tmp_path: Path, duplicates: Duplicates) -> None:
     """A load that holds only 2,000 ratings in memory stores the same, and leaves no file."""
     rows = random_rows(9_000, users=200, items=10)

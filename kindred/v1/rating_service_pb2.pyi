@@ -35,9 +35,9 @@ class NewRating(_message.Message):
     item_id: _builtins.str
     """The item, by its own id or an external one ("imdb:tt0133093")."""
     value: _builtins.float
-    """On the catalog's scale (MovieLens: 0.5 to 5 stars)."""
+    """On the catalog's scale (MovieLens: 0.5 to 5 stars; it may be thumbs, 0 and 1, or a number of plays so far)."""
     reaction: _reaction_pb2.Reaction.ValueType
-    """Without a number: stored as the scale's value for five stars (LIKE) or one star (DISLIKE)."""
+    """Without a number: stored as the scale's value for five stars (LIKE) or one star (DISLIKE). See Reaction."""
     @_builtins.property
     def rated_at(self) -> _timestamp_pb2.Timestamp:
         """When the user gave it; default now. The latest rating of an item wins, whatever the order of arrival.

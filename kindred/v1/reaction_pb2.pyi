@@ -25,9 +25,14 @@ class _ReactionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reaction.Val
     REACTION_UNSPECIFIED: _Reaction.ValueType  # 0
     """Not a reaction: refused wherever one is needed."""
     REACTION_LIKE: _Reaction.ValueType  # 1
-    """Five stars of five, on whatever scale the catalog has."""
+    """Five stars of five: kept as the lowest value of the catalog's scale that is worth the most stars (5 of 5 stars, a
+    thumb up, 10 plays).
+    """
     REACTION_DISLIKE: _Reaction.ValueType  # 2
-    """One star of five. In the query of a recommendation it excludes the item and weighs nothing."""
+    """One star of five: kept as the value of the catalog's scale that is worth one, or as the lowest (a thumb down). Not
+    recorded where every value speaks for the item, as counts of plays do. In the query of a recommendation it
+    excludes the item and weighs nothing.
+    """
 
 class Reaction(_Reaction, metaclass=_ReactionEnumTypeWrapper):
     """An opinion without a number."""
@@ -35,7 +40,12 @@ class Reaction(_Reaction, metaclass=_ReactionEnumTypeWrapper):
 REACTION_UNSPECIFIED: Reaction.ValueType  # 0
 """Not a reaction: refused wherever one is needed."""
 REACTION_LIKE: Reaction.ValueType  # 1
-"""Five stars of five, on whatever scale the catalog has."""
+"""Five stars of five: kept as the lowest value of the catalog's scale that is worth the most stars (5 of 5 stars, a
+thumb up, 10 plays).
+"""
 REACTION_DISLIKE: Reaction.ValueType  # 2
-"""One star of five. In the query of a recommendation it excludes the item and weighs nothing."""
+"""One star of five: kept as the value of the catalog's scale that is worth one, or as the lowest (a thumb down). Not
+recorded where every value speaks for the item, as counts of plays do. In the query of a recommendation it
+excludes the item and weighs nothing.
+"""
 Global___Reaction: _TypeAlias = Reaction  # noqa: Y015

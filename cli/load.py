@@ -67,7 +67,8 @@ def load(
         typer.Option(
             metavar="MIN-MAX|NAME",
             help="Lowest and highest rating, or a scale by name: stars (0.5-5), ten (1-10), hundred (0-100), thumbs "
-            "(0 and 1), plays (counts from 1; a row without rating is one play). [default: stars]",
+            "(0 and 1), plays (counts from 1; a row without rating is one play).",
+            show_default="stars",
             rich_help_panel=_TABLE,
         ),
     ] = None,
@@ -123,7 +124,8 @@ def load(
     duplicates: Annotated[
         Duplicates | None,
         typer.Option(
-            help="What becomes of several ratings of one item by one user. [default: latest; with --scale plays: sum]",
+            help="What becomes of several ratings of one item by one user.",
+            show_default="latest, with --scale plays sum",
             rich_help_panel=_HOW,
         ),
     ] = None,
@@ -153,7 +155,7 @@ def load(
       kindred load --dataset ml-100k
       kindred load --path ~/Downloads/ml-32m.zip --replace
       kindred load --ratings plays.csv --columns user=who,item=song,rating=stars,time=at --items songs.csv
-      kindred load --ratings listens.parquet --columns user=who,item=song,time=at --scale plays
+      kindred load --ratings listens.csv --columns user=who,item=song --scale plays
       kindred load --ratings votes.csv --scale thumbs
       kindred load --dataset ml-100k --qdrant-url http://qdrant:6334
     """

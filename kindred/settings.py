@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from kindred.errors import PreconditionError
 from kindred.eventlog.broker import Broker, BrokerSecurity
 from kindred.recipes import DEFAULT, RECIPES, Recipe
+from kindred.stores.indexes import IndexKind, parse_indexed
 
 _TOPIC = "^[A-Za-z0-9._-]{1,249}$"
 
@@ -52,6 +53,8 @@ class Settings(BaseSettings):
     """Whether posting lists stay on disk; left out, Qdrant's default: in memory."""
     collection: str = Field(default="kindred", pattern="^[A-Za-z0-9_-]{1,100}$")
     """The collection's name on a Qdrant server."""
+    indexed_attributes: str = Field(default="", max_length=10_000)
+    """The attributes of users that have an index, so that filters on them are fast: `age:number,country:keyword`."""
     swap_interval: float = Field(default=1.0, gt=0, le=60)
     """Seconds between looks at a Qdrant server for items that changed and for a collection that was swapped in."""
     swap_grace: float = Field(default=10.0, ge=0, le=3_600)
@@ -142,6 +145,12 @@ class Settings(BaseSettings):
             raise ValueError("must be printable ASCII")
         return SecretStr(text)
 
+    @field_validator("indexed_attributes")
+    @classmethod
+    def _names_attributes(cls, text: str) -> str:
+        parse_indexed(text)
+        return text
+
     @field_validator("host")
     @classmethod
     def _without_brackets(cls, host: str) -> str:
@@ -180,6 +189,10 @@ class Settings(BaseSettings):
                 ca_file=self.kafka_ca,
             ),
         )
+
+    def indexed(self) -> dict[str, IndexKind]:
+        """The kinds of the indexed attributes by name."""
+        return parse_indexed(self.indexed_attributes)
 
     def recipes(self) -> dict[str, Recipe]:
         """The recipes by name, with the constants that are set."""

@@ -27,10 +27,10 @@ async def open_store(settings: Settings, oldest: int = SCHEMA_VERSION) -> Store:
     if settings.qdrant_url:
         from kindred.stores.qdrant.store import QdrantStore
 
-        return await QdrantStore.open(_server(settings), settings.collection, oldest=oldest)
+        return await QdrantStore.open(_server(settings), settings.collection, oldest=oldest, indexed=settings.indexed())
     from kindred.stores.edge import EdgeStore
 
-    return EdgeStore.open(settings.data_dir, oldest)
+    return EdgeStore.open(settings.data_dir, oldest, settings.indexed())
 
 
 def new_builder(settings: Settings, *, replace: bool = False) -> SharedBuilder:
@@ -48,7 +48,7 @@ def new_builder(settings: Settings, *, replace: bool = False) -> SharedBuilder:
         return _qdrant_builder(settings, replace=replace)
     from kindred.stores.edge import EdgeBuilder
 
-    return EdgeBuilder(settings.data_dir, replace=replace)
+    return EdgeBuilder(settings.data_dir, replace=replace, indexed=settings.indexed())
 
 
 def shared_builder(settings: Settings) -> SharedBuilder:
@@ -91,6 +91,7 @@ def _qdrant_builder(settings: Settings, *, replace: bool) -> "QdrantBuilder":
         write_consistency=settings.qdrant_write_consistency,
         payload_on_disk=settings.qdrant_payload_on_disk,
         index_on_disk=settings.qdrant_index_on_disk,
+        indexed=settings.indexed(),
     )
     return QdrantBuilder(_server(settings), settings.collection, layout, replace=replace, grace=settings.swap_grace)
 

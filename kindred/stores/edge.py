@@ -6,30 +6,37 @@ directory, is why `write_users` can compare revisions and write in one engine ca
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from time import perf_counter, time_ns
-from typing import Any, NamedTuple, Self, TypeVar, cast
+from typing import Self, cast
 
 import qdrant_edge as qe
 
-from kindred.errors import SchemaError, StoreLoadedError, StoreNotLoadedError, UnavailableError
+from kindred.errors import SchemaError, StoreLoadedError, StoreNotLoadedError
 from kindred.items import CatalogEntry
+from kindred.stores.clauses import ATTRIBUTES, WITH_ATTRIBUTES, Clauses, having
 from kindred.stores.data_dir import LOAD_AGAIN, DataDir, write_json
-from kindred.stores.payload import (
-    FIRST_COUNTS_POINT,
-    counts_of,
-    counts_payloads,
-    item_payload,
-    read_counts,
-    read_item,
-    read_user,
-    user_payload,
-    with_counts,
+from kindred.stores.edge_filter import edge_filter, filter_of
+from kindred.stores.edge_shard import (
+    VECTOR,
+    Payload,
+    PointParts,
+    config,
+    counts_points,
+    engine,
+    item_parts,
+    make_indexes,
+    pages,
+    records,
+    user_parts,
 )
+from kindred.stores.indexes import NO_INDEXES, IndexKind, user_indexes
+from kindred.stores.payload import FIRST_COUNTS_POINT, counts_of, read_counts, read_item, read_user, with_counts
 from kindred.stores.port import (
+    NAMES_FROM,
     SCHEMA_VERSION,
     ChangedItem,
     CollectionMetadata,
@@ -39,69 +46,10 @@ from kindred.stores.port import (
     StoredUser,
     UserWrite,
 )
+from kindred.user_filter import UserFilter
 from kindred.weighting import SparseVector
 
-VECTOR = "ratings"
 _PARTS = ("users", "items")
-
-Payload = dict[str, Any]
-T = TypeVar("T")
-
-
-def _engine(call: Callable[[], T]) -> T:
-    """Calls the engine. It raises plain `Exception` for what goes wrong inside it: a full disk, a damaged file."""
-    try:
-        return call()
-    except Exception as error:
-        if type(error) is not Exception:
-            raise  # a wrong argument: our defect, not the engine's state
-        raise UnavailableError("store", "the embedded store failed; its log has the reason") from error
-
-
-def _records(records: Iterable[qe.Record]) -> list[tuple[PointId, Payload]]:
-    # The engine's ids come back as int or UUID, and a payload that was asked for is there.
-    return [(cast("PointId", record.id), cast("Payload", record.payload)) for record in records]
-
-
-def _pages(shard: qe.EdgeShard, size: int) -> Iterator[list[tuple[PointId, Payload]]]:
-    offset: qe.PointId | None = None
-    while True:
-        request = qe.ScrollRequest(offset=offset, limit=size, with_payload=True, with_vector=False)
-        records, offset = _engine(partial(shard.scroll, request))
-        yield _records(records)
-        if offset is None:
-            return
-
-
-def _config() -> qe.EdgeConfig:
-    return qe.EdgeConfig(sparse_vectors={VECTOR: qe.EdgeSparseVectorParams()})
-
-
-class _PointParts(NamedTuple):
-    """What a point is made of, before the engine's own conversion. Without dimensions it is in no posting list."""
-
-    point_id: PointId
-    indices: list[int]
-    values: list[float]
-    payload: Payload
-
-    def point(self) -> qe.Point:
-        """The engine's object."""
-        vector: dict[str, qe.NamedVector] = {VECTOR: qe.SparseVector(self.indices, self.values)} if self.indices else {}
-        return qe.Point(self.point_id, vector, self.payload)
-
-
-def _user_parts(write: UserWrite) -> _PointParts:
-    indices, values = write.vector
-    return _PointParts(write.user.point_id, indices.tolist(), values.tolist(), user_payload(write.user))
-
-
-def _item_parts(entry: CatalogEntry, changed_at: int | None = None) -> _PointParts:
-    return _PointParts(entry.index, [], [], item_payload(entry.item, changed_at))
-
-
-def _counts_points(counts: RatingCounts) -> list[qe.Point]:
-    return [_PointParts(point_id, [], [], payload).point() for point_id, payload in counts_payloads(counts)]
 
 
 def _read_metadata(path: Path, oldest: int) -> CollectionMetadata:
@@ -124,6 +72,8 @@ class EdgeStore:
         items: qe.EdgeShard,
         metadata: CollectionMetadata,
         generation: str,
+        *,
+        indexed: Mapping[str, IndexKind] = NO_INDEXES,
     ) -> None:
         # Without a folder it is somebody else's to close.
         self.metadata = metadata
@@ -131,15 +81,17 @@ class EdgeStore:
         self._data_dir = data_dir
         self._users = users
         self._items = items
+        self._indexed = indexed
         self._closed = False
 
     @classmethod
-    def open(cls, path: Path, oldest: int = SCHEMA_VERSION) -> Self:
+    def open(cls, path: Path, oldest: int = SCHEMA_VERSION, indexed: Mapping[str, IndexKind] = NO_INDEXES) -> Self:
         """Opens a data directory.
 
         Args:
             path: The folder.
             oldest: The oldest schema version that will do: only writing it anew may read others.
+            indexed: The attributes of users that have an index; those that have none yet get one.
 
         Raises:
             StoreInUseError: Another process has it open.
@@ -153,39 +105,43 @@ class EdgeStore:
         try:
             generation = data_dir.current()
             metadata = _read_metadata(generation / "collection.json", oldest)
-            users, items = (_engine(partial(qe.EdgeShard.load, str(generation / part))) for part in _PARTS)
+            users, items = (engine(partial(qe.EdgeShard.load, str(generation / part))) for part in _PARTS)
             for shard in (users, items):
-                _engine(shard.optimize)  # folds in what was written since the last start; at once if that is little
+                engine(shard.optimize)  # folds in what was written since the last start; at once if that is little
+            make_indexes(users, user_indexes(indexed))
         except BaseException:
             data_dir.close()
             raise
-        return cls(data_dir, users, items, metadata, generation.name)
+        return cls(data_dir, users, items, metadata, generation.name, indexed=indexed)
 
     def successor(self) -> "EdgeBuilder":
         """Begins the collection that is to replace this one, which stays open meanwhile."""
         if self._data_dir is None:
             raise TypeError("a collection that is being built has no successor")
-        return EdgeBuilder(self._data_dir.path, replace=True, opened=self._data_dir)
+        return EdgeBuilder(self._data_dir.path, replace=True, opened=self._data_dir, indexed=self._indexed)
 
     async def is_current(self) -> bool:
         """See `Store.is_current`: nobody else can swap while this process has the folder."""
         return True
 
-    async def search(self, queries: Sequence[SparseVector], limit: int) -> list[Hits]:
+    async def search(
+        self, queries: Sequence[SparseVector], limit: int, filters: Sequence[UserFilter | None] = ()
+    ) -> list[Hits]:
         """See `Store.search`."""
         requests = [
             qe.QueryRequest(
                 limit=limit,
                 query=qe.Query.Nearest(qe.SparseVector(query.indices.tolist(), query.values.tolist()), VECTOR),
+                filter=edge_filter(allowed),
                 with_payload=False,
                 with_vector=False,
             )
-            for query in queries
+            for query, allowed in zip(queries, filters or [None] * len(queries), strict=True)
         ]
         if len(requests) == 1:
-            found = [_engine(lambda: self._users.query(requests[0]))]
+            found = [engine(lambda: self._users.query(requests[0]))]
         else:
-            found = _engine(lambda: self._users.query_batch(qe.QueryBatchRequest(requests)))
+            found = engine(lambda: self._users.query_batch(qe.QueryBatchRequest(requests)))
         return [
             Hits([cast("PointId", hit.id) for hit in hits], [hit.version for hit in hits], [hit.score for hit in hits])
             for hits in found
@@ -203,15 +159,29 @@ class EdgeStore:
         ids = [write.user.point_id for write in writes]
         revisions = {point_id: payload["revision"] for point_id, payload in self._read(self._users, ids, ["revision"])}
         current = [revisions.get(id_, 0) == write.user.revision - 1 for id_, write in zip(ids, writes, strict=True)]
-        points = [_user_parts(write).point() for write, is_current in zip(writes, current, strict=True) if is_current]
+        points = [user_parts(write).point() for write, is_current in zip(writes, current, strict=True) if is_current]
         if points:
-            _engine(lambda: self._users.update(qe.UpdateOperation.upsert_points(points)))
+            engine(lambda: self._users.update(qe.UpdateOperation.upsert_points(points)))
         return current
 
-    async def scan_users(self, page: int) -> AsyncIterator[list[StoredUser]]:
+    async def scan_users(self, page: int, allowed: UserFilter | None = None) -> AsyncIterator[list[StoredUser]]:
         """See `Store.scan_users`."""
-        for records in _pages(self._users, page):
-            yield [read_user(point_id, payload) for point_id, payload in records]
+        for found in pages(self._users, page, edge_filter(allowed)):
+            yield [read_user(point_id, payload) for point_id, payload in found]
+
+    async def count_users(self, allowed: UserFilter | None = None) -> int:
+        """See `Store.count_users`."""
+        request = qe.CountRequest(exact=True, filter=edge_filter(allowed))
+        return engine(partial(self._users.count, request))
+
+    async def has_attribute(self, name: str) -> bool:
+        """See `Store.has_attribute`."""
+        return bool(self._some_users(having(name), 1, payload=False))
+
+    async def some_attribute_names(self) -> frozenset[str]:
+        """See `Store.some_attribute_names`."""
+        found = self._some_users(WITH_ATTRIBUTES, NAMES_FROM, payload=[ATTRIBUTES])
+        return frozenset(name for record in found for name in (record.payload or {})[ATTRIBUTES])
 
     async def items(self) -> list[CatalogEntry]:
         """See `Store.items`."""
@@ -229,9 +199,9 @@ class EdgeStore:
 
     async def insert_items(self, entries: Sequence[CatalogEntry]) -> list[bool]:
         """See `Store.insert_items`."""
-        points = [_item_parts(entry, time_ns() // 1_000_000).point() for entry in entries]
+        points = [item_parts(entry, time_ns() // 1_000_000).point() for entry in entries]
         insert = qe.UpdateOperation.upsert_points(points, update_mode=qe.UpdateMode.InsertOnly)
-        _engine(lambda: self._items.update(insert))
+        engine(lambda: self._items.update(insert))
         held = {
             index: payload["item_id"]
             for index, payload in self._read(self._items, [entry.index for entry in entries], ["item_id"])
@@ -240,8 +210,8 @@ class EdgeStore:
 
     async def replace_items(self, entries: Sequence[CatalogEntry]) -> None:
         """See `Store.replace_items`."""
-        points = [_item_parts(entry, time_ns() // 1_000_000).point() for entry in entries]
-        _engine(lambda: self._items.update(qe.UpdateOperation.upsert_points(points)))
+        points = [item_parts(entry, time_ns() // 1_000_000).point() for entry in entries]
+        engine(lambda: self._items.update(qe.UpdateOperation.upsert_points(points)))
 
     async def counts(self) -> RatingCounts:
         """See `Store.counts`."""
@@ -249,8 +219,8 @@ class EdgeStore:
 
     async def write_counts(self, counts: RatingCounts) -> None:
         """See `Store.write_counts`."""
-        points = _counts_points(counts)
-        _engine(lambda: self._items.update(qe.UpdateOperation.upsert_points(points)))
+        points = counts_points(counts)
+        engine(lambda: self._items.update(qe.UpdateOperation.upsert_points(points)))
 
     async def close(self) -> None:
         """See `Store.close`."""
@@ -260,10 +230,15 @@ class EdgeStore:
                 if self._data_dir is not None:
                     stack.callback(self._data_dir.close)
                 for shard in (self._users, self._items):
-                    stack.callback(_engine, shard.close)
+                    stack.callback(engine, shard.close)
+
+    def _some_users(self, clauses: Clauses, limit: int, *, payload: bool | list[str]) -> list[qe.Record]:
+        request = qe.ScrollRequest(filter=filter_of(clauses), limit=limit, with_payload=payload, with_vector=False)
+        found, _ = engine(partial(self._users.scroll, request))
+        return found
 
     def _item_payloads(self) -> Iterator[tuple[int, Payload]]:
-        for page in _pages(self._items, 2_000):
+        for page in pages(self._items, 2_000):
             for point_id, payload in page:
                 if (index := int(point_id)) < FIRST_COUNTS_POINT:
                     yield index, payload
@@ -279,7 +254,7 @@ class EdgeStore:
         shard: qe.EdgeShard, point_ids: Sequence[PointId], payload: bool | list[str]
     ) -> list[tuple[PointId, Payload]]:
         ids: list[qe.PointId] = list(point_ids)
-        return _records(_engine(lambda: shard.retrieve(ids, with_payload=payload, with_vector=False)))
+        return records(engine(lambda: shard.retrieve(ids, with_payload=payload, with_vector=False)))
 
 
 class EdgeBuilder:
@@ -289,15 +264,24 @@ class EdgeBuilder:
         path: The data directory; made if it is not there.
         replace: Whether a collection that is there may be replaced.
         opened: The folder, if this process has it open already and closes it itself.
+        indexed: The attributes of users that have an index.
 
     Raises:
         StoreInUseError: Another process has the folder open.
         StoreLoadedError: It holds a collection, and `replace` is false.
     """
 
-    def __init__(self, path: Path, *, replace: bool = False, opened: DataDir | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        replace: bool = False,
+        opened: DataDir | None = None,
+        indexed: Mapping[str, IndexKind] = NO_INDEXES,
+    ) -> None:
         self._data_dir = opened or DataDir(path)
         self._keep_open = opened is not None
+        self._indexes = user_indexes(indexed)
         if DataDir.is_loaded(path) and not replace:
             self._close()
             raise StoreLoadedError(str(path))
@@ -308,7 +292,7 @@ class EdgeBuilder:
         self._counted: list[CatalogEntry] = []
         try:
             self._users, self._items = (
-                _engine(partial(qe.EdgeShard.create, str(self._generation / part), _config())) for part in _PARTS
+                engine(partial(qe.EdgeShard.create, str(self._generation / part), config())) for part in _PARTS
             )
         except BaseException:
             self._data_dir.discard(self._generation)
@@ -331,11 +315,11 @@ class EdgeBuilder:
         """See `CollectionBuilder.add_items`."""
         entries = list(entries)
         self._counted += [entry for entry in entries if entry.rated_count]
-        self._upsert(self._items, [_item_parts(entry) for entry in entries])
+        self._upsert(self._items, [item_parts(entry) for entry in entries])
 
     def add_users(self, users: Iterable[UserWrite]) -> None:
         """See `CollectionBuilder.add_users`."""
-        self._upsert(self._users, [_user_parts(user) for user in users])
+        self._upsert(self._users, [user_parts(user) for user in users])
 
     @property
     def replaces(self) -> bool:
@@ -345,8 +329,8 @@ class EdgeBuilder:
     def seal(self, metadata: CollectionMetadata) -> None:
         """See `SharedBuilder.seal`."""
         start = perf_counter()
-        points = _counts_points(counts_of(self._counted))
-        _engine(lambda: self._items.update(qe.UpdateOperation.upsert_points(points)))
+        points = counts_points(counts_of(self._counted))
+        engine(lambda: self._items.update(qe.UpdateOperation.upsert_points(points)))
         self._engine_seconds += perf_counter() - start
         self.describe(metadata)
 
@@ -366,8 +350,10 @@ class EdgeBuilder:
             raise TypeError("swap comes after seal")
         start = perf_counter()
         for shard in (self._items, self._users):
-            _engine(shard.optimize)
-            _engine(shard.flush)
+            engine(shard.optimize)
+            if shard is self._users:
+                make_indexes(shard, self._indexes)  # cheaper now than while users come in
+            engine(shard.flush)
             shard.close()
         self._engine_seconds += perf_counter() - start
         write_json(self._generation / "collection.json", self._metadata.to_json())
@@ -391,7 +377,7 @@ class EdgeBuilder:
         if not self._keep_open:
             self._data_dir.close()
 
-    def _upsert(self, shard: qe.EdgeShard, parts: list[_PointParts]) -> None:
+    def _upsert(self, shard: qe.EdgeShard, parts: list[PointParts]) -> None:
         start = perf_counter()  # making and freeing the engine's objects is the engine's work, too
-        _engine(lambda: shard.update(qe.UpdateOperation.upsert_points([each.point() for each in parts])))
+        engine(lambda: shard.update(qe.UpdateOperation.upsert_points([each.point() for each in parts])))
         self._engine_seconds += perf_counter() - start

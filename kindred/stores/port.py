@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 from kindred.errors import SchemaError
 from kindred.items import CatalogEntry, Item
 from kindred.ratings import RatingScale, UserProfile
+from kindred.user_filter import UserFilter
 from kindred.weighting import SparseVector, Weighting, make_weighting
 
 SCHEMA_VERSION = 2
 """1 had the counts in every item; 2 has them in columns of their own."""
 OLDEST_SCHEMA_VERSION = 1
 """The oldest that `kindred reindex` reads."""
+
+NAMES_FROM = 1_000
+"""From how many users a store tells some names of attributes."""
 
 USER_NAMESPACE = UUID("6b3f5c1e-3a52-5d7c-9c64-6d1f7a0f2b11")
 """UUIDv5 namespace of user ids. Changing it loses every user whose id is no number."""
@@ -214,7 +218,9 @@ class Store(Protocol):
     async def is_current(self) -> bool:
         """Whether this is still the current collection: another may have been swapped in."""
 
-    async def search(self, queries: Sequence[SparseVector], limit: int) -> list[Hits]:
+    async def search(
+        self, queries: Sequence[SparseVector], limit: int, filters: Sequence[UserFilter | None] = ()
+    ) -> list[Hits]:
         """Finds the users with the highest dot products, best first, for each query.
 
         Users whose vectors share no dimension with the query are not found; dot products of 0 and below may be. Which
@@ -223,6 +229,7 @@ class Store(Protocol):
         Args:
             queries: Query vectors, none of them empty.
             limit: How many users a query.
+            filters: For each query which users it may find, None for all; none given finds all for each.
         """
 
     async def users(self, point_ids: Sequence[PointId]) -> list[StoredUser | None]:
@@ -238,8 +245,30 @@ class Store(Protocol):
             For each whether it was written; False means that somebody else was faster: read, merge and try again.
         """
 
-    def scan_users(self, page: int) -> AsyncIterator[list[StoredUser]]:
-        """Reads all users, a page at a time. Users written meanwhile may or may not be as they were."""
+    def scan_users(self, page: int, allowed: UserFilter | None = None) -> AsyncIterator[list[StoredUser]]:
+        """Reads users, a page at a time. Users written meanwhile may or may not be as they were.
+
+        Args:
+            page: Users a page, at most.
+            allowed: Which users; None for all, the forgotten ones among them.
+        """
+
+    async def count_users(self, allowed: UserFilter | None = None) -> int:
+        """Counts users, exactly.
+
+        Args:
+            allowed: Which users; None for all, the forgotten ones among them.
+        """
+
+    async def has_attribute(self, name: str) -> bool:
+        """Whether any user has an attribute of this name.
+
+        Args:
+            name: The name, one that `check_user_filter` finds nothing wrong with.
+        """
+
+    async def some_attribute_names(self) -> frozenset[str]:
+        """The names of the attributes of some users, a thousand at most: not every name there is."""
 
     async def items(self) -> list[CatalogEntry]:
         """Reads the whole catalog, with the counts."""

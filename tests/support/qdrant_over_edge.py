@@ -20,6 +20,7 @@ from typing import Any
 from uuid import UUID
 
 import grpc
+import numpy as np
 import qdrant_edge as qe
 from qdrant_client import grpc as q
 
@@ -226,6 +227,10 @@ class Collections(q.CollectionsServicer):
                 optimizer_status=q.OptimizerStatus(ok=True),
                 config=config,
                 points_count=collection.shard.count(qe.CountRequest(exact=True)),
+                payload_schema={
+                    path: q.PayloadSchemaInfo(data_type=_schema_type(index.data_type), points=index.points)
+                    for path, index in collection.shard.info().payload_schema.items()
+                },
             )
         )
 
@@ -293,7 +298,7 @@ class Points(q.PointsServicer):
         scroll = qe.ScrollRequest(
             offset=_id(request.offset) if request.HasField("offset") else None,
             limit=request.limit if request.HasField("limit") else 10,
-            filter=_filter(request.filter) if request.HasField("filter") else None,
+            filter=_asked(request),
             with_payload=_selected(request),
             with_vector=request.with_vectors.enable,
         )
@@ -313,8 +318,14 @@ class Points(q.PointsServicer):
         return q.QueryBatchResponse(result=[q.BatchResult(result=_scored(hits)) for hits in found])
 
     async def CreateFieldIndex(self, request: q.CreateFieldIndexCollection, context: Any) -> q.PointsOperationResponse:
-        await self._collections.find(request.collection_name, context)
-        return _done()  # an index changes how fast an answer is, not what it is
+        shard = (await self._collections.find(request.collection_name, context)).shard
+        shard.update(qe.UpdateOperation.create_field_index(request.field_name, _INDEXES[request.field_type]))
+        return _done()
+
+    async def Count(self, request: q.CountPoints, context: Any) -> q.CountResponse:
+        shard = (await self._collections.find(request.collection_name, context)).shard
+        counted = qe.CountRequest(exact=request.exact, filter=_asked(request))
+        return q.CountResponse(result=q.CountResult(count=shard.count(counted)))
 
 
 class Root(q.QdrantServicer):
@@ -365,25 +376,63 @@ def _query(request: q.QueryPoints) -> qe.QueryRequest:
     return qe.QueryRequest(
         limit=request.limit,
         query=qe.Query.Nearest(vector, request.using),
-        filter=_filter(request.filter) if request.HasField("filter") else None,
+        filter=_asked(request),
         with_payload=False,
         with_vector=False,
     )
 
 
+_INDEXES = {
+    q.FieldType.FieldTypeKeyword: qe.PayloadSchemaType.Keyword,
+    q.FieldType.FieldTypeInteger: qe.PayloadSchemaType.Integer,
+    q.FieldType.FieldTypeFloat: qe.PayloadSchemaType.Float,
+    q.FieldType.FieldTypeBool: qe.PayloadSchemaType.Bool,
+    q.FieldType.FieldTypeDatetime: qe.PayloadSchemaType.Datetime,
+}
+
+
+def _schema_type(kind: qe.PayloadSchemaType) -> q.PayloadSchemaType:
+    return q.PayloadSchemaType.Value(str(kind).rpartition(".")[2])
+
+
+def _asked(request: Any) -> qe.Filter | None:
+    return _filter(request.filter) if request.HasField("filter") else None
+
+
 def _filter(message: q.Filter) -> qe.Filter:
-    return qe.Filter(must=[_condition(each) for each in message.must])
+    # As the server has it: an empty list of alternatives is none, not one that nothing meets.
+    must, should, must_not = (
+        [_condition(each) for each in part] or None for part in (message.must, message.should, message.must_not)
+    )
+    return qe.Filter(must=must, should=should, must_not=must_not)
 
 
 def _condition(message: q.Condition) -> Any:
-    kind = message.WhichOneof("condition_one_of")
-    if kind == "is_empty":
-        return qe.IsEmptyCondition(message.is_empty.key)
-    if kind == "field" and message.field.HasField("match"):
-        return qe.FieldCondition(message.field.key, match=qe.MatchValue(message.field.match.integer))
-    if kind == "field" and message.field.HasField("range"):
-        return qe.FieldCondition(message.field.key, range=qe.RangeFloat(gte=message.field.range.gte))
+    match message.WhichOneof("condition_one_of"):
+        case "is_empty":
+            return qe.IsEmptyCondition(message.is_empty.key)
+        case "filter":
+            return _filter(message.filter)
+        case "field" if message.field.HasField("match"):
+            return qe.FieldCondition(message.field.key, match=_match(message.field.match))
+        case "field" if message.field.HasField("range"):
+            bounds = {bound.name: value for bound, value in message.field.range.ListFields()}
+            return qe.FieldCondition(message.field.key, range=qe.RangeFloat(**bounds))
+        case "field" if message.field.HasField("datetime_range"):
+            moments = {bound.name: value.ToJsonString() for bound, value in message.field.datetime_range.ListFields()}
+            return qe.FieldCondition(message.field.key, range=qe.RangeDateTime(**moments))
     raise NotImplementedError(f"this helper knows no condition {message}")
+
+
+def _match(message: q.Match) -> Any:
+    match message.WhichOneof("match_value"):
+        case "integer":
+            return qe.MatchValue(message.integer)
+        case "boolean":
+            return qe.MatchValue(np.bool_(message.boolean))  # Edge takes Python's for the integer that it is, too
+        case "keywords":
+            return qe.MatchAny([*message.keywords.strings])
+    raise NotImplementedError(f"this helper knows no match {message}")
 
 
 async def _upsert(collection: _Collection, request: Any, context: Any) -> None:

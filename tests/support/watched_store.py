@@ -11,6 +11,7 @@ from kindred.errors import UnavailableError
 from kindred.items import CatalogEntry
 from kindred.settings import Settings
 from kindred.stores.port import ChangedItem, Hits, PointId, RatingCounts, Store, StoredUser, UserWrite
+from kindred.user_filter import UserFilter
 from kindred.weighting import SparseVector
 
 T = TypeVar("T")
@@ -69,9 +70,11 @@ class WatchedStore:
             await self.hanging.wait()
         return await call(*args)
 
-    async def search(self, queries: Sequence[SparseVector], limit: int) -> list[Hits]:
+    async def search(
+        self, queries: Sequence[SparseVector], limit: int, filters: Sequence[UserFilter | None] = ()
+    ) -> list[Hits]:
         """See `Store.search`."""
-        return await self._call("search", self.inner.search, queries, limit)
+        return await self._call("search", self.inner.search, queries, limit, filters)
 
     async def users(self, point_ids: Sequence[PointId]) -> list[StoredUser | None]:
         """See `Store.users`."""
@@ -83,9 +86,21 @@ class WatchedStore:
             await self.before_write(writes)
         return await self._call("write_users", self.inner.write_users, writes)
 
-    def scan_users(self, page: int) -> AsyncIterator[list[StoredUser]]:
+    def scan_users(self, page: int, allowed: UserFilter | None = None) -> AsyncIterator[list[StoredUser]]:
         """See `Store.scan_users`."""
-        return self.inner.scan_users(page)
+        return self.inner.scan_users(page, allowed)
+
+    async def count_users(self, allowed: UserFilter | None = None) -> int:
+        """See `Store.count_users`."""
+        return await self._call("count_users", self.inner.count_users, allowed)
+
+    async def has_attribute(self, name: str) -> bool:
+        """See `Store.has_attribute`."""
+        return await self._call("has_attribute", self.inner.has_attribute, name)
+
+    async def some_attribute_names(self) -> frozenset[str]:
+        """See `Store.some_attribute_names`."""
+        return await self._call("some_attribute_names", self.inner.some_attribute_names)
 
     async def items(self) -> list[CatalogEntry]:
         """See `Store.items`."""

@@ -181,9 +181,10 @@ def test_one_package_touches_kafka() -> None:
     assert {name.rpartition(".")[0] for name in importers("kafka")} == {"kindred.eventlog"}
 
 
-def test_one_module_touches_the_embedded_engine() -> None:
+def test_one_adapter_touches_the_embedded_engine() -> None:
     """Only the adapter of the embedded store imports its engine."""
-    assert importers("qdrant_edge") == {"kindred.stores.edge"}
+    modules_of_edge = {"kindred.stores.edge", "kindred.stores.edge_filter", "kindred.stores.edge_shard"}
+    assert importers("qdrant_edge") == modules_of_edge
 
 
 def test_one_package_touches_qdrants_client() -> None:

@@ -11,6 +11,7 @@ from kindred.errors import UnavailableError
 from kindred.items import CatalogEntry, Item
 from kindred.recount import keep_counts, recount
 from kindred.stores.port import Store, StoredUser
+from kindred.user_filter import UserFilter
 from tests.support.edge import EdgeBackend
 from tests.support.stores import build, profile_of, scanned, write
 from tests.support.watched_store import WatchedStore
@@ -31,10 +32,10 @@ class ScannedStore(WatchedStore):
         super().__init__(inner)
         self.between: Callable[[], Awaitable[None]] | None = None
 
-    async def scan_users(self, page: int) -> AsyncIterator[list[StoredUser]]:
+    async def scan_users(self, page: int, allowed: UserFilter | None = None) -> AsyncIterator[list[StoredUser]]:
         """See `Store.scan_users`."""
         self.calls["scan_users"] += 1
-        async for users in self.inner.scan_users(page):
+        async for users in self.inner.scan_users(page, allowed):
             yield users
             if self.between is not None:
                 between, self.between = self.between, None

@@ -10,8 +10,8 @@ build that was killed has left, built or replaced, shows no sign of life, and is
 
 import re
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -21,8 +21,6 @@ from qdrant_client.models import (
     CollectionStatus,
     CreateAlias,
     CreateAliasOperation,
-    DatetimeIndexParams,
-    DatetimeIndexType,
     DeleteAlias,
     DeleteAliasOperation,
     IntegerIndexParams,
@@ -30,11 +28,13 @@ from qdrant_client.models import (
     KeywordIndexParams,
     KeywordIndexType,
     OptimizersConfigDiff,
+    PayloadSchemaType,
     SparseIndexParams,
     SparseVectorParams,
 )
 
 from kindred.errors import PreconditionError, UnavailableError
+from kindred.stores.indexes import IndexKind, user_indexes
 from kindred.stores.qdrant.messages import VECTOR
 from kindred.stores.qdrant.server import QdrantServer, answering
 
@@ -45,6 +45,13 @@ _ALIVE = "alive_at"
 _DEAD_AFTER = 15 * 60
 """Seconds without a sign of life after which a generation is taken for dead: far more than clocks differ."""
 _SETTLE_SECONDS = 3_600.0
+_SCHEMAS = {
+    IndexKind.NUMBER: PayloadSchemaType.FLOAT,
+    IndexKind.KEYWORD: PayloadSchemaType.KEYWORD,
+    IndexKind.BOOL: PayloadSchemaType.BOOL,
+    IndexKind.COUNT: PayloadSchemaType.INTEGER,
+    IndexKind.TIME: PayloadSchemaType.DATETIME,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class Layout:
         write_consistency: How many copies must have a write before it is acknowledged.
         payload_on_disk: Whether payloads, and so the profiles, stay on disk.
         index_on_disk: Whether the posting lists stay on disk.
+        indexed: The attributes of users that have an index.
     """
 
     shards: int | None = None
@@ -64,6 +72,7 @@ class Layout:
     write_consistency: int | None = None
     payload_on_disk: bool | None = None
     index_on_disk: bool | None = None
+    indexed: Mapping[str, IndexKind] = field(default_factory=dict)
 
 
 def users_collection(name: str, generation: str) -> str:
@@ -139,10 +148,9 @@ class Collections:
             # The catalog is small and read whole: one shard.
             self._client.create_collection(items, shard_number=1, metadata={_ALIVE: time.time()}, **common)
             number = IntegerIndexParams(type=IntegerIndexType.INTEGER, lookup=True, range=True)
-            moment = DatetimeIndexParams(type=DatetimeIndexType.DATETIME)
             self._client.create_payload_index(users, "revision", number)
-            self._client.create_payload_index(users, "rating_count", number)
-            self._client.create_payload_index(users, "last_rated_at", moment)
+            for path, kind in user_indexes(layout.indexed).items():
+                self._client.create_payload_index(users, path, _SCHEMAS[kind])
             self._client.create_payload_index(items, "changed_at", number)
             self._client.create_payload_index(items, "item_id", KeywordIndexParams(type=KeywordIndexType.KEYWORD))
         return generation

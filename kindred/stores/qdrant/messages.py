@@ -115,13 +115,14 @@ def read_payload(fields: Mapping[str, Value]) -> dict[str, Any]:
     return {name: read_value(value) for name, value in fields.items()}
 
 
-def nearest(collection: str, query: SparseVector, limit: int) -> QueryPoints:
+def nearest(collection: str, query: SparseVector, limit: int, allowed: Filter | None = None) -> QueryPoints:
     """The search for the points with the highest dot products: ids, scores and versions only."""
     sparse = SparseVectorMessage(indices=query.indices.tolist(), values=query.values.tolist())
     return QueryPoints(
         collection_name=collection,
         query=Query(nearest=VectorInput(sparse=sparse)),
         using=VECTOR,
+        filter=allowed,
         limit=limit,
         with_payload=NOTHING,
     )

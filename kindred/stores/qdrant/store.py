@@ -7,7 +7,7 @@ back. Two writers of one point must meet in one place: writes go through the sha
 allows the same for a moment while the leader changes.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from itertools import groupby
 from secrets import token_hex
@@ -18,6 +18,7 @@ import grpc
 from qdrant_client.grpc import (
     CollectionsStub,
     Condition,
+    CountPoints,
     FieldCondition,
     Filter,
     GetCollectionInfoRequest,
@@ -38,6 +39,8 @@ from qdrant_client.grpc import (
 
 from kindred.errors import StoreNotLoadedError, UnavailableError
 from kindred.items import CatalogEntry
+from kindred.stores.clauses import ATTRIBUTES, WITH_ATTRIBUTES, Clauses, having
+from kindred.stores.indexes import NO_INDEXES, IndexKind, user_indexes
 from kindred.stores.payload import (
     FIRST_COUNTS_POINT,
     counts_payloads,
@@ -49,6 +52,7 @@ from kindred.stores.payload import (
     with_counts,
 )
 from kindred.stores.port import (
+    NAMES_FROM,
     SCHEMA_VERSION,
     ChangedItem,
     CollectionMetadata,
@@ -59,8 +63,10 @@ from kindred.stores.port import (
     UserWrite,
 )
 from kindred.stores.qdrant.collections import current_generation, items_collection, users_collection
+from kindred.stores.qdrant.filters import filter_of, missing_indexes, user_filter
 from kindred.stores.qdrant.messages import (
     EVERYTHING,
+    NOTHING,
     check_done,
     equals,
     lacks,
@@ -73,6 +79,7 @@ from kindred.stores.qdrant.messages import (
     read_point_id,
 )
 from kindred.stores.qdrant.server import QdrantServer
+from kindred.user_filter import UserFilter
 from kindred.weighting import SparseVector
 
 STRONG = WriteOrdering(type=WriteOrderingType.Strong)
@@ -101,7 +108,12 @@ class QdrantStore:
 
     @classmethod
     async def open(
-        cls, server: QdrantServer, name: str, generation: str | None = None, oldest: int = SCHEMA_VERSION
+        cls,
+        server: QdrantServer,
+        name: str,
+        generation: str | None = None,
+        oldest: int = SCHEMA_VERSION,
+        indexed: Mapping[str, IndexKind] = NO_INDEXES,
     ) -> Self:
         """Opens a collection.
 
@@ -110,6 +122,7 @@ class QdrantStore:
             name: Its name.
             generation: Which of its generations; the current one if left out.
             oldest: The oldest schema version that will do: only writing it anew may read others.
+            indexed: The attributes of users that have an index; the server begins to make those that are missing.
 
         Raises:
             StoreNotLoadedError: There is none under this name.
@@ -129,10 +142,14 @@ class QdrantStore:
                 raise StoreNotLoadedError(
                     f"Qdrant at {server.target}", f"--qdrant-url {server.url} --collection {name}"
                 )
-            request = GetCollectionInfoRequest(collection_name=users_collection(name, generation))
+            users = users_collection(name, generation)
+            request = GetCollectionInfoRequest(collection_name=users)
             info = await server.call(collections.Get, request)
             where = f"collection {name!r} at {server.target}"
             metadata = CollectionMetadata.from_json(read_payload(info.result.config.metadata), where, oldest)
+            points = PointsStub(channel)
+            for creation in missing_indexes(users, user_indexes(indexed), info.result.payload_schema):
+                await server.call(points.CreateFieldIndex, creation)
             stack.pop_all()
         return cls(server, channel, name, generation, metadata)
 
@@ -141,11 +158,16 @@ class QdrantStore:
         aliases = await self._server.call(self._collections.ListAliases, ListAliasesRequest())
         return current_generation(self._name, aliases.aliases) == self.generation
 
-    async def search(self, queries: Sequence[SparseVector], limit: int) -> list[Hits]:
+    async def search(
+        self, queries: Sequence[SparseVector], limit: int, filters: Sequence[UserFilter | None] = ()
+    ) -> list[Hits]:
         """See `Store.search`."""
         if not queries:
             return []
-        requests = [nearest(self._users, query, limit) for query in queries]
+        requests = [
+            nearest(self._users, query, limit, user_filter(allowed))
+            for query, allowed in zip(queries, filters or [None] * len(queries), strict=True)
+        ]
         if len(requests) == 1:
             response = await self._server.call(self._points.Query, requests[0])
             return [read_hits(response.result)]
@@ -180,11 +202,28 @@ class QdrantStore:
             for id_, write in zip(ids, writes, strict=True)
         ]
 
-    async def scan_users(self, page: int) -> AsyncIterator[list[StoredUser]]:
+    async def scan_users(self, page: int, allowed: UserFilter | None = None) -> AsyncIterator[list[StoredUser]]:
         """See `Store.scan_users`."""
-        request = ScrollPoints(collection_name=self._users, limit=page, with_payload=EVERYTHING)
+        request = ScrollPoints(
+            collection_name=self._users, filter=user_filter(allowed), limit=page, with_payload=EVERYTHING
+        )
         async for payloads in self._pages(request):
             yield [read_user(point_id, payload) for point_id, payload in payloads]
+
+    async def count_users(self, allowed: UserFilter | None = None) -> int:
+        """See `Store.count_users`."""
+        request = CountPoints(collection_name=self._users, filter=user_filter(allowed), exact=True)
+        response = await self._server.call(self._points.Count, request)
+        return int(response.result.count)
+
+    async def has_attribute(self, name: str) -> bool:
+        """See `Store.has_attribute`."""
+        return bool(await self._some_users(having(name), 1, NOTHING))
+
+    async def some_attribute_names(self) -> frozenset[str]:
+        """See `Store.some_attribute_names`."""
+        payloads = await self._some_users(WITH_ATTRIBUTES, NAMES_FROM, only(ATTRIBUTES))
+        return frozenset(name for payload in payloads for name in payload[ATTRIBUTES])
 
     async def items(self) -> list[CatalogEntry]:
         """See `Store.items`."""
@@ -238,6 +277,13 @@ class QdrantStore:
     async def close(self) -> None:
         """See `Store.close`."""
         await self._channel.close()
+
+    async def _some_users(self, clauses: Clauses, limit: int, payload: WithPayloadSelector) -> list[Payload]:
+        request = ScrollPoints(
+            collection_name=self._users, filter=filter_of(clauses), limit=limit, with_payload=payload
+        )
+        response = await self._server.call(self._points.Scroll, request)
+        return [read_payload(each.payload) for each in response.result]
 
     async def _write_items(self, entries: Sequence[CatalogEntry], condition: Filter | None = None) -> None:
         if not entries:

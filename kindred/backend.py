@@ -1,5 +1,6 @@
 """Everything that the doors share in one process, made from a store."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Self
@@ -12,6 +13,7 @@ from kindred.eventlog.broker import AppliedTo
 from kindred.events import EventDecoder
 from kindred.freshness import Freshness
 from kindred.profile_cache import ProfileCache
+from kindred.recipes import Recipe
 from kindred.recommender import Recommender
 from kindred.settings import Settings
 from kindred.stores.choice import open_store
@@ -29,6 +31,8 @@ class Backend:
         items: Writes items.
         follower: Sees the items that other processes write.
         recommender: Answers.
+        recipes: The recipes by name.
+        names_neighbors: Whether users may be told who their neighbors are.
         updater: Applies events.
         decoder: Reads events.
         freshness: Waits for events to be applied.
@@ -39,6 +43,8 @@ class Backend:
     items: CatalogWriter
     follower: CatalogFollower
     recommender: Recommender
+    recipes: Mapping[str, Recipe]
+    names_neighbors: bool
     updater: ProfileUpdater
     decoder: EventDecoder
     freshness: Freshness
@@ -74,12 +80,15 @@ class Backend:
         """
         freshness = freshness or Freshness(store)
         follower = CatalogFollower(store, catalog)
+        recipes = settings.recipes()
         return cls(
             store=store,
             catalog=catalog,
             items=CatalogWriter(store, catalog, follower),
             follower=follower,
-            recommender=Recommender(store, catalog, settings.recipes(), ProfileCache(settings.cache_bytes)),
+            recommender=Recommender(store, catalog, recipes, ProfileCache(settings.cache_bytes)),
+            recipes=recipes,
+            names_neighbors=settings.name_neighbors,
             updater=ProfileUpdater(store, freshness.announce),
             decoder=EventDecoder(catalog, store.metadata.scale),
             freshness=freshness,

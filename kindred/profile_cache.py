@@ -39,7 +39,7 @@ class ProfileCache(BoundedCache[PointId, tuple[int, DecodedProfile]]):
             version: The version that the search saw; the profile may be newer, never older.
             profile: The profile.
         """
-        self._keep(point_id, (version, profile), profile.rows.nbytes + profile.preferences.nbytes + _OVERHEAD)
+        self._keep(point_id, (version, profile), profile.nbytes + _OVERHEAD)
 
 
 class AskerCache(BoundedCache[str, StoredUser]):

@@ -23,6 +23,7 @@ from kindred.star_curve import (
     lowest_value_of,
     span_text,
     stars_on,
+    values_on,
 )
 
 AttributeValue = str | float | bool
@@ -90,6 +91,19 @@ class RatingScale:
         if self.curve:
             return stars_on(self.curve, values)
         return np.asarray(values, np.float64) * (MAX_STARS / self.maximum)
+
+    def values(self, stars: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Maps stars to ratings on this scale: the lowest that have as many.
+
+        Args:
+            stars: Any shape.
+
+        Returns:
+            Same shape, within the scale; NaN for NaN.
+        """
+        if self.curve:
+            return values_on(self.curve, stars)
+        return np.clip(np.asarray(stars, np.float64) * (self.maximum / MAX_STARS), self.minimum, self.maximum)
 
     def value_of(self, reaction: Reaction) -> float | None:
         """The rating that stands for a reaction.

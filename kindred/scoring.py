@@ -1,4 +1,4 @@
-"""From the neighbors' ratings to the scores of items, and why. Pure numpy: no loop over neighbors or items.
+"""From the neighbors' ratings to the scores of items. Pure numpy: no loop over neighbors or items.
 
 The engine finds candidates with single-precision sums in an order of its own. Here similarities are computed again from
 the neighbors' exact ratings in double precision, so that the same data gives the same answer on every engine.
@@ -6,12 +6,17 @@ Notation as in docs/recipes.md: q the query, s_v a stored vector, g_v = q . s_v,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kindred.rating_period import RatingPeriod
 from kindred.recipes import Recipe
+from kindred.ridge import LocalLeastSquares, Solution, affinity
+
+Number = TypeVar("Number", bound=np.generic)
 
 _TIE_DIGITS = 10
 """Numbers that agree to this many digits of the largest one are ties: sums in another order differ by less."""
@@ -27,64 +32,138 @@ class DecodedProfile:
         user_id: Whose they are.
         rows: Rows of the rated items. Shape (n,), int32.
         preferences: The weighting's preferences for them. Shape (n,), float64.
+        stars: The ratings on the five-star scale. Shape (n,), float32.
+        rated_at: Milliseconds since 1970. Shape (n,), int64.
         norm: What the preferences are divided by in the stored vector.
+        mean: The mean of the stars.
     """
 
     user_id: str
     rows: NDArray[np.int32]
     preferences: NDArray[np.float64]
+    stars: NDArray[np.float32]
+    rated_at: NDArray[np.int64]
     norm: float
+    mean: float
+
+    @property
+    def nbytes(self) -> int:
+        """What its columns take in memory."""
+        return self.rows.nbytes + self.preferences.nbytes + self.stars.nbytes + self.rated_at.nbytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """What the neighbors are compared with.
+
+    Args:
+        rows: The rows of the rated items, each once. Shape (n,).
+        values: q of these. Shape (n,).
+        affinities: x of these, for a recipe that fits. Shape (n,).
+        size: How many rows there are in all.
+    """
+
+    rows: NDArray[np.int32]
+    values: NDArray[np.float64]
+    affinities: NDArray[np.float64]
+    size: int
+
+    def dense(self) -> NDArray[np.float64]:
+        """Q by row. Shape (size,)."""
+        by_row = np.zeros(self.size)
+        by_row[self.rows] = self.values
+        return by_row
 
 
 class Neighborhood:
-    """The users that a search found, as ragged columns, with the query's neighbors among them weighed.
+    """The neighbors of a query and their ratings, as ragged columns: one neighbor after the other.
 
     Args:
         profiles: The users found, at least one, each with at least one rating. Sorted by user id, so that ties of
             similarity are broken by it.
-        query: q by row. Shape (rows,).
-        recipe: The recipe.
+        query: The query.
         k: How many of them are neighbors, at most: the most similar, of those with a positive similarity.
-        sharpness: p.
+        min_overlap: How many items a neighbor shares with the query, at least.
     """
 
-    def __init__(
-        self, profiles: Sequence[DecodedProfile], query: NDArray[np.float64], recipe: Recipe, k: int, sharpness: float
-    ) -> None:
+    def __init__(self, profiles: Sequence[DecodedProfile], query: Query, k: int, min_overlap: int = 1) -> None:
+        self.query = query
+        by_row = query.dense()
+        similarities, overlaps = _compare(profiles, by_row, query, count=min_overlap > 1)
+        chosen = _choose(np.where(overlaps >= min_overlap, similarities, 0.0), k)
+        self.ranking: list[DecodedProfile] = [profiles[place] for place in chosen.tolist()]
+        """The neighbors, the most similar first."""
+        places = np.sort(chosen)
+        self.profiles: list[DecodedProfile] = [profiles[place] for place in places.tolist()]
+        """The neighbors, by user id: the order of every column here."""
+        self.similarities = similarities[places]
+        """g_v = sum_i q_i s_vi, all above 0. Shape (K,)."""
+        self.lengths = np.array([profile.rows.size for profile in self.profiles], np.intp)
+        """How many ratings each neighbor has. Shape (K,)."""
         # numpy's own index type: gathering with any other one converts it each time.
-        self._rows = np.concatenate([profile.rows for profile in profiles], dtype=np.intp)
-        self._preferences = np.concatenate([profile.preferences for profile in profiles])
-        self._lengths = np.array([profile.rows.size for profile in profiles])
-        self._norms = np.array([profile.norm for profile in profiles])
-        self._query = query
-        starts = np.cumsum(self._lengths) - self._lengths
-        products = query[self._rows]
-        products *= self._preferences
-        self.similarities = np.add.reduceat(products, starts) / self._norms
-        """g_v = sum_i q_i s_vi. Shape (n_users,)."""
-        self.neighbors = _choose(self.similarities, k)
-        """Places of the neighbors, the most similar first. Shape (at most k,)."""
-        weights = np.zeros(len(profiles))
-        chosen = self.similarities[self.neighbors]
-        scale = chosen.max(initial=0.0) if recipe.relative else 1.0
-        weights[self.neighbors] = (chosen / scale) ** sharpness
-        # By rating: w_v, which is 0 for users that were found but are no neighbors, and what the item counts with.
-        self._weights = np.repeat(weights, self._lengths)
-        self._terms = self._weights * self._preferences if recipe.counts_preferences else self._weights
+        self.rows = _column([profile.rows for profile in self.profiles], np.intp)
+        """The rows of the ratings. Shape (m,)."""
+        self.preferences = _column([profile.preferences for profile in self.profiles], np.float64)
+        """phi of the ratings. Shape (m,)."""
 
-    def scores(self, damping: NDArray[np.float64]) -> NDArray[np.float64]:
-        """F_i = sum_v w_v phi(r_vi) / (d_i + 1)^beta.
+    def __len__(self) -> int:
+        return len(self.profiles)
 
-        Args:
-            damping: (d_i + 1)^beta by row. Shape (rows,).
+    @property
+    def starts(self) -> NDArray[np.intp]:
+        """Where each neighbor's ratings begin. Shape (K,)."""
+        starts: NDArray[np.intp] = np.cumsum(self.lengths) - self.lengths
+        return starts
 
-        Returns:
-            Shape (rows,); 0 for items that no neighbor has rated.
-        """
-        return np.bincount(self._rows, self._terms, damping.size) / damping
+    @property
+    def owners(self) -> NDArray[np.intp]:
+        """Whose rating each is, by the neighbor's place. Shape (m,)."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def stars(self) -> NDArray[np.float32]:
+        """The ratings on the five-star scale. Shape (m,)."""
+        return _column([profile.stars for profile in self.profiles], np.float32)
+
+    @property
+    def rated_at(self) -> NDArray[np.int64]:
+        """When they were given, milliseconds since 1970. Shape (m,)."""
+        return _column([profile.rated_at for profile in self.profiles], np.int64)
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Each neighbor's mean rating in stars. Shape (K,)."""
+        return np.array([profile.mean for profile in self.profiles])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Votes:
+    """What the neighbors say of items: F_i = sum_v w_v y_vi / (d_i + 1)^beta, y the value of v's rating of i.
+
+    Args:
+        hood: The neighbors.
+        weights: w. Shape (K,).
+        values: y, age discounts included. Shape (m,).
+        ages: How much each rating counts by its age; None if all count alike. Shape (m,).
+        fitted: How the weights were fitted, if they were.
+    """
+
+    hood: Neighborhood
+    weights: NDArray[np.float64]
+    values: NDArray[np.float64]
+    ages: NDArray[np.float64] | None = None
+    fitted: tuple[LocalLeastSquares, Solution] | None = None
+    _terms: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_terms", np.repeat(self.weights, self.hood.lengths) * self.values)
+
+    def sums(self) -> NDArray[np.float64]:
+        """sum_v w_v y_vi by row; 0 for items that no neighbor has rated. Shape (rows,)."""
+        return np.asarray(np.bincount(self.hood.rows, self._terms, self.hood.query.size), np.float64)
 
     def support(self, items: NDArray[np.intp]) -> NDArray[np.int64]:
-        """How many neighbors have rated each item.
+        """How many neighbors have rated each item; ratings that count nothing are none.
 
         Args:
             items: Rows. Shape (n_items,).
@@ -92,45 +171,103 @@ class Neighborhood:
         Returns:
             Shape (n_items,).
         """
-        wanted = np.zeros(self._query.size, np.bool_)
+        wanted = np.zeros(self.hood.query.size, np.bool_)
         wanted[items] = True
-        ratings = np.flatnonzero(wanted[self._rows])
-        counted = ratings[self._weights[ratings] != 0]
-        return np.bincount(self._rows[counted], minlength=self._query.size)[items]
+        ratings = np.flatnonzero(wanted[self.hood.rows])
+        counted = ratings if self.ages is None else ratings[self.ages[ratings] > 0]
+        return np.bincount(self.hood.rows[counted], minlength=self.hood.query.size)[items]
 
-    def shares(self, items: NDArray[np.intp], query_rows: NDArray[np.integer]) -> NDArray[np.float64]:
-        """What share of each item's score came through each item of the query.
+    def parts(self) -> NDArray[np.float64]:
+        """What of each neighbor's weight came through each item of the query.
 
-        A score is a sum over (neighbor v, shared item j) terms: v's part of the score, w_v phi(r_vi), times j's part
-        of v's similarity, q_j s_vj / g_v. Damping divides an item's terms alike and leaves the shares as they are.
-
-        Args:
-            items: The rows to explain, with positive scores. Shape (n_items,).
-            query_rows: The query's rows, each once. Shape (n_query,).
+        Plain weights come from similarities, g_v = sum_j q_j s_vj, so j's part of v's weight is w_v q_j s_vj / g_v.
 
         Returns:
-            Shares that add up to 1 in each row. Shape (n_items, n_query).
+            Shape (K, n); each row adds up to the neighbor's weight.
         """
-        counted = np.flatnonzero(self._weights)
-        rows = self._rows[counted]
-        # Users that are no neighbors have no line in the matrices: they are not to change so much as a bit.
-        neighbors = np.sort(self.neighbors)
-        neighbor = np.repeat(np.arange(neighbors.size), self._lengths[neighbors])
+        hood, query = self.hood, self.hood.query
+        if self.fitted is not None:
+            equations, solution = self.fitted
+            return equations.parts(solution, query.rows, query.affinities)
+        through = self.dense(query.rows, hood.preferences) * query.values
+        through *= (self.weights / through.sum(axis=1))[:, None]
+        return through
 
-        def dense(wanted: NDArray[np.integer], values: NDArray[np.float64]) -> NDArray[np.float64]:
-            column = np.full(self._query.size, -1)
-            column[wanted] = np.arange(wanted.size)
-            columns = column[rows]
-            here = columns >= 0
-            matrix = np.zeros((neighbors.size, wanted.size))
-            matrix[neighbor[here], columns[here]] = values[here]
-            return matrix
+    def dense(self, items: NDArray[np.integer], values: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """The neighbors' ratings of a few items as a matrix.
 
-        divisors = (self._norms * self.similarities)[neighbors]
-        through = self._query[rows] * self._preferences[counted] / divisors[neighbor]
-        terms = dense(items, self._terms[counted]).T @ dense(query_rows, through)
-        shares: NDArray[np.float64] = terms / terms.sum(axis=1, keepdims=True)
-        return shares
+        Args:
+            items: Rows, each once. Shape (n,).
+            values: What to lay out. Shape (m,). Default: y.
+
+        Returns:
+            Shape (K, n); 0 where the neighbor has not rated the item.
+        """
+        column = np.full(self.hood.query.size, -1)
+        column[items] = np.arange(items.size)
+        columns = column[self.hood.rows]
+        here = np.flatnonzero(columns >= 0)
+        matrix = np.zeros((len(self.hood), items.size))
+        matrix[self.hood.owners[here], columns[here]] = (self.values if values is None else values)[here]
+        return matrix
+
+
+def votes_of(
+    hood: Neighborhood,
+    recipe: Recipe,
+    *,
+    sharpness: float,
+    raters: NDArray[np.float64],
+    period: RatingPeriod | None,
+    now: int,
+) -> Votes:
+    """What the neighbors say by a recipe.
+
+    Args:
+        hood: The neighbors, at least one.
+        recipe: The recipe.
+        sharpness: p.
+        raters: d by row. Shape (rows,).
+        period: Which of their ratings count, and how much; None for all alike.
+        now: Milliseconds since 1970: the end of a period that names none.
+    """
+    fitted = None
+    if recipe.fit is not None:
+        values = affinity(hood.stars)
+        equations = LocalLeastSquares(
+            hood.rows, values, hood.starts, similarities=hood.similarities, raters=raters, fit=recipe.fit
+        )
+        fitted = equations, equations.solve(hood.query.rows, hood.query.affinities)
+        weights = fitted[1].weights
+    else:
+        values = hood.preferences if recipe.counts_preferences else np.ones(hood.rows.size)
+        scale = hood.similarities.max() if recipe.relative else 1.0
+        weights = (hood.similarities / scale) ** sharpness
+    ages = None if period is None else period.weights(hood.rated_at, now)
+    if ages is not None:
+        values = values * ages
+    return Votes(hood, weights, values, ages, fitted)
+
+
+def _column(columns: Sequence[NDArray[Any]], dtype: type[Number]) -> NDArray[Number]:
+    return np.concatenate(columns, dtype=dtype) if columns else np.empty(0, dtype)
+
+
+def _compare(
+    profiles: Sequence[DecodedProfile], by_row: NDArray[np.float64], query: Query, *, count: bool
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """G of the users found, and how many of the query's items each has rated (1 if nobody counts)."""
+    rows = np.concatenate([profile.rows for profile in profiles], dtype=np.intp)
+    lengths = np.array([profile.rows.size for profile in profiles])
+    starts = np.cumsum(lengths) - lengths
+    products = by_row[rows]
+    products *= np.concatenate([profile.preferences for profile in profiles])
+    similarities = np.add.reduceat(products, starts) / np.array([profile.norm for profile in profiles])
+    if not count:
+        return similarities, np.ones(len(profiles), np.int64)
+    shared = np.zeros(query.size, np.int64)
+    shared[query.rows] = 1
+    return similarities, np.add.reduceat(shared[rows], starts)
 
 
 def _choose(similarities: NDArray[np.float64], k: int) -> NDArray[np.intp]:

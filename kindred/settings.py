@@ -11,19 +11,24 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kindred.errors import PreconditionError
 from kindred.eventlog.broker import Broker, BrokerSecurity
-from kindred.recipes import DEFAULT, RECIPES, Recipe
+from kindred.recipe_file import read_recipes
+from kindred.recipes import BOUNDS, DEFAULT, MAX_K, RECIPES, Recipe
 from kindred.stores.indexes import IndexKind, parse_indexed
 
 _TOPIC = "^[A-Za-z0-9._-]{1,249}$"
 
 
+def _number(name: str, default: float) -> Any:
+    return Field(default=default, ge=BOUNDS[name].least, le=BOUNDS[name].most)
+
+
 class DefaultRecipeSettings(BaseModel, extra="forbid"):
     """The constants of the recipe DEFAULT; docs/recipes.md says what they do. KINDRED_RECIPE__K and so on."""
 
-    k: int = Field(default=DEFAULT.k, ge=1, le=1_000)
-    query_damping: float = Field(default=DEFAULT.query_damping, ge=0, le=2)
-    sharpness: float = Field(default=DEFAULT.sharpness, ge=0, le=10)
-    score_damping: float = Field(default=DEFAULT.score_damping, ge=0, le=2)
+    k: int = Field(default=DEFAULT.k, ge=1, le=MAX_K)
+    query_damping: float = _number("query_damping", DEFAULT.query_damping)
+    sharpness: float = _number("sharpness", DEFAULT.sharpness)
+    score_damping: float = _number("score_damping", DEFAULT.score_damping)
 
 
 class Settings(BaseSettings):
@@ -129,6 +134,10 @@ class Settings(BaseSettings):
     """How to log."""
     recipe: DefaultRecipeSettings = DefaultRecipeSettings()
     """The constants of the recipe DEFAULT."""
+    recipes_file: Path | None = None
+    """A TOML file with recipes of your own: see docs/recipes.md."""
+    name_neighbors: bool = False
+    """Whether explanations and ListSimilarUsers may say who a user's neighbors are: the ids of other people."""
 
     @field_validator("qdrant_url")
     @classmethod
@@ -195,8 +204,14 @@ class Settings(BaseSettings):
         return parse_indexed(self.indexed_attributes)
 
     def recipes(self) -> dict[str, Recipe]:
-        """The recipes by name, with the constants that are set."""
-        return RECIPES | {DEFAULT.name: replace(DEFAULT, **self.recipe.model_dump())}
+        """The recipes by name: the built-in ones with the constants that are set, and those of the recipes file.
+
+        Raises:
+            PreconditionError: Something is wrong with the recipes file.
+        """
+        set_here = self.recipe.model_dump(include=self.recipe.model_fields_set)
+        built_in = RECIPES | {DEFAULT.name: replace(DEFAULT, **set_here)}
+        return built_in | (read_recipes(self.recipes_file, built_in) if self.recipes_file else {})
 
 
 def load_settings(**options: Any) -> Settings:

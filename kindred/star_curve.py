@@ -67,6 +67,21 @@ def stars_on(curve: Curve, values: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(np.interp(np.asarray(values, np.float32), places, stars), np.float64)
 
 
+def values_on(curve: Curve, stars: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Maps stars to the lowest values that have as many.
+
+    Args:
+        curve: The knots.
+        stars: Any shape.
+
+    Returns:
+        Values between the first knot's and the last one's, same shape; NaN for NaN.
+    """
+    places, reached = _columns(curve)
+    rises = np.append(True, reached[1:] > reached[:-1])  # a flat part has its lowest value
+    return np.asarray(np.interp(stars, reached[rises], places[rises]), np.float64)
+
+
 def lowest_value_of(curve: Curve, stars: float, minimum: float) -> float:
     """The lowest value that has as many stars.
 

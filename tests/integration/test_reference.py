@@ -10,7 +10,7 @@ import pytest
 
 from kindred.backend import Backend
 from kindred.ratings import Forgotten, Reaction, Retracted
-from kindred.recommendation import InlineRating, RecommendationRequest, Strategy
+from kindred.recommendation import Explained, InlineRating, RecommendationRequest, Source, Strategy
 from kindred.recount import recount
 from kindred.stores.edge import EdgeBuilder
 from kindred.stores.port import LogPosition
@@ -247,7 +247,7 @@ async def test_reasons_are_shares_of_the_score(
     async with open_for(recipe) as backend:
         for user_id in list(ratings)[::120]:
             preferences, profile = community.preferences[user_id], ratings[user_id]
-            request = RecommendationRequest(user_id, limit=25, explained=True, recipe=recipe)
+            request = RecommendationRequest(user_id, limit=25, explained=Explained.SUMMARY, recipe=recipe)
             answer = await backend.recommender.recommend(request)
             expected = community.recommend(
                 preferences, recipe, myself=user_id, dropped=profile, limit=25, explained=True
@@ -280,7 +280,7 @@ async def test_reasons_are_given_on_request_only(open_for: Open) -> None:
     async with open_for("default") as backend:
         answer = await backend.recommender.recommend(RecommendationRequest("1"))
         assert all(not item.reasons for item in answer.items)
-        answer = await backend.recommender.recommend(RecommendationRequest("nobody", explained=True))
+        answer = await backend.recommender.recommend(RecommendationRequest("nobody", explained=Explained.SUMMARY))
         assert all(not item.reasons for item in answer.items)
 
 
@@ -326,7 +326,7 @@ async def test_popular_items_can_be_asked_for(
         expected = communities["default"].recommend({}, dropped=ratings["1"], limit=500)
         assert ids_of(backend.catalog, answer.items) == [item.item_id for item in expected.items]
         assert [item.score for item in answer.items] == [item.score for item in expected.items]
-        assert all(item.popular and not item.support for item in answer.items)
+        assert all(item.source is Source.POPULAR and not item.support for item in answer.items)
         assert (answer.strategy, answer.neighbors_used) == (Strategy.POPULAR, 0)
 
 

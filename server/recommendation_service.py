@@ -1,25 +1,20 @@
 """RecommendationService: checks requests, asks the recommender, words the answers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+from kindred.backend import Backend
 from kindred.errors import KindredError
-from kindred.recommendation import InlineRating, RecommendationRequest
-from kindred.v1 import item_pb2
+from kindred.recommendation import RecommendationRequest
 from kindred.v1 import recommendation_service_pb2 as pb
 from kindred.v1.recommendation_service_pb2_grpc import RecommendationServiceServicer
+from server.answers import AnswerWriter
 from server.checks import Checks
 from server.errors import status_of
 from server.grpc_types import Context
-from server.messages import RECIPE_NAMES, recommend_response
-from server.opinions import read_opinion
+from server.recommend_requests import read_request
 from server.state import ServerState, patience
 
-MAX_LIMIT = 500
-DEFAULT_LIMIT = 10
-MAX_K = 1_000
-MAX_INLINE_RATINGS = 1_000
-MAX_EXCLUDED = 10_000
 MAX_BATCH = 100
 _GATHER_SECONDS = 0.05
 """Seconds between two answers of a stream at least: what changes in between makes one."""
@@ -37,12 +32,12 @@ class RecommendationService(RecommendationServiceServicer):
 
     async def Recommend(self, request: pb.RecommendRequest, context: Context) -> pb.RecommendResponse:
         """Recommends items."""
-        checked = _read(request)
+        checked = read_request(request)
         await self._state.be_fresh(request.at_least_as_fresh, patience(context))
         backend = self._state.backend
-        await backend.follower.look_for(rating.item_id for rating in checked.ratings)
+        await backend.follower.look_for(_named(checked))
         answer = await backend.recommender.recommend(checked)
-        return recommend_response(answer, backend.catalog, request.item_view)
+        return _writer(backend).response(answer, request.item_view)
 
     async def BatchRecommend(self, request: pb.BatchRecommendRequest, context: Context) -> pb.BatchRecommendResponse:
         """Answers many requests with one search."""
@@ -59,15 +54,15 @@ class RecommendationService(RecommendationServiceServicer):
         reached = dict(zip(waits, states, strict=True))
         read = [reached.get(each.at_least_as_fresh) or one for each, one in zip(request.requests, read, strict=True)]
         right = [one for one in read if isinstance(one, RecommendationRequest)]
-        await backend.follower.look_for(rating.item_id for one in right for rating in one.ratings)
+        await backend.follower.look_for(item_id for one in right for item_id in _named(one))
         answers = iter(await backend.recommender.recommend_many(right))
-        response = pb.BatchRecommendResponse()
+        response, writer = pb.BatchRecommendResponse(), _writer(backend)
         for each, one in zip(request.requests, read, strict=True):
             answer = one if isinstance(one, KindredError) else next(answers)
             if isinstance(answer, KindredError):
                 response.results.add(error=status_of(answer))
             else:
-                response.results.add(response=recommend_response(answer, backend.catalog, each.item_view))
+                response.results.add(response=writer.response(answer, each.item_view))
         return response
 
     async def WatchRecommendations(
@@ -78,7 +73,7 @@ class RecommendationService(RecommendationServiceServicer):
         if not request.request.user_id:
             checks.wrong("request.user_id", "is needed: it is the user whose ratings are watched")
         checks.done()
-        checked = _read(request.request)
+        checked = read_request(request.request)
         loop = asyncio.get_running_loop()
         with self._state.watches.admitted(context.peer()):
             await self._state.be_fresh(request.request.at_least_as_fresh, patience(context))
@@ -86,10 +81,10 @@ class RecommendationService(RecommendationServiceServicer):
                 last = b""
                 while True:
                     backend = self._state.backend
-                    await backend.follower.look_for(rating.item_id for rating in checked.ratings)
+                    await backend.follower.look_for(_named(checked))
                     answer = await backend.recommender.recommend(checked)
                     watch.revision = answer.profile_revision
-                    response = recommend_response(answer, backend.catalog, request.request.item_view)
+                    response = _writer(backend).response(answer, request.request.item_view)
                     if (seen := _without_as_of(response)) != last:
                         last = seen
                         yield pb.WatchRecommendationsResponse(response=response)
@@ -104,6 +99,19 @@ class RecommendationService(RecommendationServiceServicer):
         return None
 
 
+def _writer(backend: Backend) -> AnswerWriter:
+    return AnswerWriter(
+        backend.catalog, backend.store.metadata.scale, backend.recipes, names_neighbors=backend.names_neighbors
+    )
+
+
+def _named(request: RecommendationRequest) -> Iterator[str]:
+    """The items that have to be known."""
+    yield from (rating.item_id for rating in request.ratings)
+    yield from request.without
+    yield from request.items.candidates
+
+
 def _without_as_of(response: pb.RecommendResponse) -> bytes:
     """What a watcher sees of an answer: another revision of the profile alone is no news."""
     seen = pb.RecommendResponse()
@@ -114,42 +122,6 @@ def _without_as_of(response: pb.RecommendResponse) -> bytes:
 
 def _read_or_error(request: pb.RecommendRequest) -> RecommendationRequest | KindredError:
     try:
-        return _read(request)
+        return read_request(request)
     except KindredError as error:
         return error
-
-
-def _read(request: pb.RecommendRequest) -> RecommendationRequest:
-    """Checks a request.
-
-    Raises:
-        InvalidArgumentError: Something is wrong with it.
-    """
-    checks = Checks()
-    if request.user_id:
-        checks.id(request.user_id, "user_id")
-    elif not request.ratings and request.recipe != pb.RECIPE_POPULAR:
-        checks.wrong("user_id", "give a user_id, ratings, or both (or RECIPE_POPULAR, which needs neither)")
-    limit = checks.bounded(request, "limit", MAX_LIMIT, DEFAULT_LIMIT)
-    k = checks.bounded(request.neighbors, "k", MAX_K, 1, above="neighbors.")
-    checks.known(request.recipe, pb.Recipe, "recipe")
-    checks.known(request.explanation, pb.Explanation, "explanation")
-    checks.known(request.item_view, item_pb2.ItemView, "item_view")
-    checks.count(request.exclude_item_ids, "exclude_item_ids", MAX_EXCLUDED, least=0)
-    ratings = []
-    if checks.count(request.ratings, "ratings", MAX_INLINE_RATINGS, least=0):
-        for place, rating in enumerate(request.ratings):
-            checks.id(rating.item_id, f"ratings[{place}].item_id")
-            opinion = read_opinion(rating, f"ratings[{place}]", checks)
-            ratings.append(InlineRating(rating.item_id, opinion))
-    checks.done()
-    return RecommendationRequest(
-        user_id=request.user_id or None,
-        ratings=ratings,
-        limit=limit,
-        excluded=tuple(request.exclude_item_ids),
-        include_rated=request.include_rated,
-        k=k if request.neighbors.HasField("k") else None,
-        recipe=RECIPE_NAMES.get(request.recipe),
-        explained=request.explanation == pb.EXPLANATION_SUMMARY,
-    )

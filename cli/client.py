@@ -1,7 +1,6 @@
 """What the client commands share: their options, the connection, and calls that fail with one clear line."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -10,6 +9,7 @@ import grpc
 import typer
 from google.rpc.error_details_pb2 import BadRequest
 
+from cli.origins import Origins, place_of
 from cli.output import complain, misused
 from kindred.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from kindred.v1.rating_service_pb2_grpc import RatingServiceStub
@@ -60,7 +60,6 @@ UserOption = Annotated[str, typer.Option("--user", metavar="ID", help="The user.
 
 _RequestT = TypeVar("_RequestT")
 _ResponseT = TypeVar("_ResponseT")
-_ELEMENT = re.compile(r"(\w+)\[(\d+)\]")
 
 
 class Client:
@@ -83,15 +82,14 @@ class Client:
         self,
         method: "grpc.UnaryUnaryMultiCallable[_RequestT, _ResponseT]",
         request: _RequestT,
-        origins: Mapping[str, Sequence[str]] | None = None,
+        origins: Origins | None = None,
     ) -> _ResponseT:
         """Calls the server.
 
         Args:
             method: The call, of one of the services.
             request: What to send.
-            origins: For repeated fields of the request, where each element was typed: `{"ratings": ["--like 50"]}`.
-                What is wrong with an element is then said of the place where a person can mend it.
+            origins: Where fields of the request were typed. What is wrong with one is then said of that place.
 
         Raises:
             typer.Exit: It failed, and standard error says why.
@@ -106,7 +104,7 @@ class Client:
         self,
         method: "grpc.UnaryStreamMultiCallable[_RequestT, _ResponseT]",
         request: _RequestT,
-        origins: Mapping[str, Sequence[str]] | None = None,
+        origins: Origins | None = None,
     ) -> Iterator[_ResponseT]:
         """Calls the server, and yields what it answers for as long as it does.
 
@@ -124,7 +122,7 @@ class Client:
             self._explain(error, origins or {})
             raise typer.Exit(1) from error
 
-    def _explain(self, error: grpc.RpcError, origins: Mapping[str, Sequence[str]]) -> None:
+    def _explain(self, error: grpc.RpcError, origins: Origins) -> None:
         from grpc_status import rpc_status  # only calls that fail pay for it
 
         status: Status | None = rpc_status.from_call(error) if isinstance(error, grpc.Call) else None
@@ -138,7 +136,7 @@ class Client:
         elif not violations:
             complain(error.details() or error.code().name.replace("_", " ").lower())
         for violation in violations:
-            complain(_place(violation.field, origins) + violation.description)
+            complain(f"{place_of(violation.field, origins)}: {violation.description}")
 
 
 @contextmanager
@@ -187,10 +185,3 @@ def _violations(status: "Status | None") -> list[BadRequest.FieldViolation]:
         if detail.Unpack(bad_request):
             found += bad_request.field_violations
     return found
-
-
-def _place(field: str, origins: Mapping[str, Sequence[str]]) -> str:
-    element = _ELEMENT.match(field)
-    if element and int(element[2]) < len(origins.get(element[1], ())):
-        return f"{origins[element[1]][int(element[2])]}: {field}: "
-    return f"{field}: "

@@ -3,13 +3,13 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.output import failed, misused
-from cli.times import read_time
+from cli.times import typed_time
 
 if TYPE_CHECKING:
     from consumers.letters import DeadLetter
@@ -132,11 +132,7 @@ def time_of(option: str, text: str, now: datetime | None = None) -> int:
     Raises:
         typer.Exit: It is no time.
     """
-    try:
-        return max(1, round(read_time(text, now or datetime.now(UTC)).timestamp() * 1000))
-    except (ValueError, OverflowError):
-        forms = "2026-07-01, 2026-07-01T12:00:00Z, or how long ago, -90s, -30m, -12h, -7d or -2w"
-        raise misused(f"{option} {text}: must be a time: {forms}") from None
+    return max(1, round(typed_time(option, text, now).timestamp() * 1000))
 
 
 def place_of(text: str) -> tuple[int, int]:

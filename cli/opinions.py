@@ -1,7 +1,6 @@
 """What a person typed about items: likes, dislikes and ratings, as one list."""
 
 import math
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,14 +8,12 @@ from typing import Annotated
 import typer
 
 from cli.item_choice import TypedItem
+from cli.origins import origin_of
 from cli.output import misused, title_of
 from kindred.v1.item_pb2 import Item
 from kindred.v1.rating_service_pb2 import NewRating
 from kindred.v1.reaction_pb2 import REACTION_DISLIKE, REACTION_LIKE
 from kindred.v1.recommendation_service_pb2 import InlineRating
-
-_SHOWN = 100
-"""How many characters of what was typed a message quotes."""
 
 LikeOption = Annotated[
     list[str] | None, typer.Option("--like", metavar="ITEM", help="An item that is liked, by id or title.")
@@ -72,8 +69,8 @@ def parse_rating(text: str, option: str = "") -> Opinion:
     name, _, number = text.rpartition("=")
     value = as_number(number)
     if not name or value is None:
-        raise misused(f"{_origin(option, text)}: must be ITEM=VALUE, for instance 50=4.5 or 'toy story=4.5'")
-    return Opinion(TypedItem(name, _origin(option, text)), value)
+        raise misused(f"{origin_of(option, text)}: must be ITEM=VALUE, for instance 50=4.5 or 'toy story=4.5'")
+    return Opinion(TypedItem(name, origin_of(option, text)), value)
 
 
 def as_number(text: str) -> float | None:
@@ -92,7 +89,7 @@ def typed_item(option: str, text: str) -> TypedItem:
         option: The option.
         text: An id, or words of a title.
     """
-    return TypedItem(text, _origin(option, text))
+    return TypedItem(text, origin_of(option, text))
 
 
 def check_distinct(typed: Sequence[TypedItem], items: Sequence[Item]) -> None:
@@ -110,8 +107,3 @@ def check_distinct(typed: Sequence[TypedItem], items: Sequence[Item]) -> None:
         other = first.setdefault(item.item_id, each)
         if other is not each:
             raise misused(f"{each.origin}: the same item as {other.origin}: {title_of(item)}, id {item.item_id}")
-
-
-def _origin(option: str, text: str) -> str:
-    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    return f"{option} {shlex.quote(shown)}".lstrip()

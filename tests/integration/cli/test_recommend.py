@@ -169,7 +169,7 @@ def test_violations_are_said_of_what_was_typed(kindred: Any, tmp_path: Path) -> 
     result = kindred.run("recommend", "--like", "50", "--ratings", str(csv))
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        f"kindred: {csv}:2: ratings[1].value: must be 1 to 5",
+        f"kindred: {csv}:2: value: must be 1 to 5",
         "kindred: neighbors.k: must be 1 to 1,000",
     ]
 

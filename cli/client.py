@@ -54,6 +54,7 @@ FreshOption = Annotated[
         metavar="TOKEN",
         show_default=False,
         help="Include at least what the call that printed this freshness token recorded.",
+        rich_help_panel=_PANEL,
     ),
 ]
 UserOption = Annotated[str, typer.Option("--user", metavar="ID", help="The user.")]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from google.protobuf.struct_pb2 import Value
 
-from cli.origins import origin_of
+from cli.origins import Origins, origin_of
 from cli.output import misused
 from kindred.v1.filter_pb2 import AttributeCondition, AttributeFilter, NumberRange
 
@@ -48,16 +48,28 @@ class _WrongError(ValueError):
 
 
 def read_condition(option: str, text: str) -> Condition:
-    """Reads a condition.
+    """Reads the condition that was given to an option.
 
     Args:
-        option: The option that it was typed for.
+        option: The option.
         text: What was typed.
 
     Raises:
         typer.Exit: It is none; standard error says what is wrong with it, and where.
     """
-    origin = origin_of(option, text)
+    return parse_condition(text, origin_of(option, text))
+
+
+def parse_condition(text: str, origin: str) -> Condition:
+    """Reads a condition.
+
+    Args:
+        text: The condition.
+        origin: Where it was typed, for messages.
+
+    Raises:
+        typer.Exit: It is none; standard error says what is wrong with it, and where.
+    """
     try:
         message, negated = _parse(text)
     except _WrongError as error:
@@ -67,7 +79,7 @@ def read_condition(option: str, text: str) -> Condition:
 
 def attribute_filter(
     every: Sequence[str] | None, some: Sequence[str] | None, *, option: str, some_option: str
-) -> tuple[AttributeFilter | None, dict[str, list[str]]]:
+) -> tuple[AttributeFilter | None, Origins]:
     """Reads conditions, of which some have to hold all, and of others one.
 
     Args:

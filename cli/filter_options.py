@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.conditions import attribute_filter
-from cli.origins import origin_of, under
+from cli.origins import Origins, origin_of, under
 from cli.times import typed_timestamp
 from kindred.v1.filter_pb2 import ItemFilter, UserFilter, WordFilter
 
@@ -49,6 +49,7 @@ ToYearOption = Annotated[Year, _year("--to-year", "This year or earlier.")]
 ItemOption = Annotated[
     Words, _words("--item", "CONDITION", f"Only where this holds of the item's own attributes: {CONDITIONS}.")
 ]
+OnlyOption = Annotated[Words, _words("--only", "ITEM", "Only this item, by id or title; repeat it for several.")]
 AnyItemOption = Annotated[Words, _words("--any-item", "CONDITION", "Repeat it: at least one of these holds.")]
 
 NeighborOption = Annotated[
@@ -78,7 +79,7 @@ def item_filter(
     to_year: Year = None,
     item: Words = None,
     any_item: Words = None,
-) -> tuple[ItemFilter | None, dict[str, Any]]:
+) -> tuple[ItemFilter | None, Origins]:
     """Makes the filter of items that the options ask for. Candidates are added once their titles are resolved.
 
     Returns:
@@ -90,7 +91,11 @@ def item_filter(
     attributes, attribute_origins = attribute_filter(item, any_item, option="--item", some_option="--any-item")
     genres, genre_origins = _word_filter({"--genre": genre, "--all-genres": all_genres, "--not-genre": not_genre})
     tags, tag_origins = _word_filter({"--tag": tag, "--all-tags": all_tags, "--not-tag": not_tag})
-    origins = under("genres", genre_origins) | under("tags", tag_origins) | under("attributes", attribute_origins)
+    origins = {
+        **under("genres", genre_origins),
+        **under("tags", tag_origins),
+        **under("attributes", attribute_origins),
+    }
     if from_year is not None:
         origins["min_year"] = origin_of("--from-year", from_year)
     if to_year is not None:
@@ -106,7 +111,7 @@ def user_filter(
     min_ratings: int | None = None,
     *,
     option: str = "--neighbor",
-) -> tuple[UserFilter | None, dict[str, Any]]:
+) -> tuple[UserFilter | None, Origins]:
     """Makes the filter of users that the options ask for.
 
     Args:
@@ -124,7 +129,7 @@ def user_filter(
     """
     some_option = f"--any-{option.removeprefix('--')}"
     attributes, found = attribute_filter(conditions, any_conditions, option=option, some_option=some_option)
-    origins = under("attributes", found)
+    origins = dict(under("attributes", found))
     message = UserFilter(attributes=attributes, min_ratings=min_ratings)
     if active_since is not None:
         message.active_since.CopyFrom(typed_timestamp("--active-since", active_since))
@@ -134,7 +139,7 @@ def user_filter(
     return (message if origins else None), origins
 
 
-def _word_filter(typed: dict[str, Words]) -> tuple[WordFilter | None, dict[str, list[str]]]:
+def _word_filter(typed: dict[str, Words]) -> tuple[WordFilter | None, Origins]:
     """Options in the order any, all, none."""
     (any_of, all_of, none_of) = typed.values()
     origins = {

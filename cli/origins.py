@@ -24,7 +24,7 @@ def origin_of(option: str, text: object) -> str:
     return f"{option} {shlex.quote(shown)}".lstrip()
 
 
-def under(path: str, origins: Origins) -> dict[str, str | Sequence[str]]:
+def under(path: str, origins: Origins) -> Origins:
     """The same for fields of a message that is itself a field.
 
     Args:

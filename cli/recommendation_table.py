@@ -1,23 +1,30 @@
-"""Recommendations as a table, and the line below it that says what answered."""
+"""Recommendations as a table, and the lines below it that say what answered and what was left out."""
 
+from cli.conditions import shown_filter
+from cli.filter_effects import say_filter_effects
 from cli.output import ID, TITLE, Column, print_table, say, title_of
+from cli.recipe_options import recipe_name
 from kindred.v1.recommendation_service_pb2 import (
+    SOURCE_NEIGHBORS,
+    SOURCE_NEW,
     SOURCE_POPULAR,
     STRATEGY_MIXED,
     STRATEGY_PERSONALIZED,
     STRATEGY_POPULAR,
     STRATEGY_POPULAR_FALLBACK,
-    Recipe,
     Recommendation,
     RecommendResponse,
 )
 
-_STRATEGIES = {
+STRATEGIES = {
     STRATEGY_PERSONALIZED: "personalized",
     STRATEGY_MIXED: "mixed",
     STRATEGY_POPULAR_FALLBACK: "popular fallback (no neighbor was found)",
     STRATEGY_POPULAR: "popular",
 }
+"""What answered, as a person reads it."""
+
+_SOURCES = {SOURCE_NEIGHBORS: "neighbors", SOURCE_POPULAR: "popular", SOURCE_NEW: "new"}
 
 
 def print_recommendations(response: RecommendResponse, *, explained: bool) -> None:
@@ -27,49 +34,77 @@ def print_recommendations(response: RecommendResponse, *, explained: bool) -> No
         response: The answer.
         explained: Whether reasons were asked for.
     """
-    explained = explained and any(each.reasons for each in response.recommendations)
-    if response.recommendations:
-        columns = [
-            ID,
-            TITLE,
-            Column("score", justify="right", keep=True),
-            Column("support", justify="right", keep=True),
-        ]
-        if explained:
-            columns.append(Column("because you liked"))
-        print_table(columns, [_row(each, explained=explained) for each in response.recommendations])
+    items = response.recommendations
+    explained = explained and any(each.reasons for each in items)
+    # Without reasons a column says where each item comes from, if that is not the same for all.
+    sourced = not explained and len({each.source for each in items}) > 1
+    predicted = any(each.HasField("predicted_rating") for each in items)
+    genres = any(each.item.genres for each in items)
+    columns = {
+        ID: True,
+        TITLE: True,
+        Column("genres"): genres,
+        Column("score", justify="right", keep=True): True,
+        Column("predicted", justify="right", keep=True): predicted,
+        Column("support", justify="right", keep=True): True,
+        Column("from"): sourced,
+        Column("because you liked"): explained,
+    }
+    used = list(columns.values())
+    if items:
+        rows = [[cell for cell, is_used in zip(_row(each), used, strict=True) if is_used] for each in items]
+        print_table([column for column, is_used in columns.items() if is_used], rows)
     else:
         say("nothing left to recommend")
+    say_filter_effects(response.filter_effects)
     say(_footer(response), quietly=True)
 
 
-def _row(recommendation: Recommendation, *, explained: bool) -> list[str]:
-    popular = recommendation.source == SOURCE_POPULAR
-    score = f"{recommendation.score:.0f}" if popular else f"{recommendation.score:.3f}"
-    row = [
+def shown_score(recommendation: Recommendation) -> str:
+    """A score: of a popular item a count, of others a number."""
+    count = recommendation.source == SOURCE_POPULAR and recommendation.score.is_integer()
+    return f"{recommendation.score:.0f}" if count else f"{recommendation.score:.3f}"
+
+
+def _row(recommendation: Recommendation) -> list[str]:
+    """A cell for every column that there may be."""
+    neighbors = recommendation.source == SOURCE_NEIGHBORS
+    source = _SOURCES.get(recommendation.source, "elsewhere")
+    reasons = [f"{title_of(each.item)} {each.share:.0%}" for each in recommendation.reasons]
+    return [
         recommendation.item.item_id,
         title_of(recommendation.item),
-        score,
-        "" if popular else str(recommendation.support),
+        ", ".join(recommendation.item.genres),
+        shown_score(recommendation),
+        f"{recommendation.predicted_rating:.2f}" if recommendation.HasField("predicted_rating") else "",
+        str(recommendation.support) if neighbors else "",
+        source,
+        " ".join(([] if neighbors else [f"({source})"]) + ([", ".join(reasons)] if reasons else [])),
     ]
-    if explained:
-        reasons = ", ".join(f"{title_of(each.item)} {each.share:.0%}" for each in recommendation.reasons)
-        row.append("(popular)" if popular else reasons)
-    return row
 
 
 def _footer(response: RecommendResponse) -> str:
-    strategy = _STRATEGIES.get(response.strategy, "unknown strategy")
+    strategy = STRATEGIES.get(response.strategy, "unknown strategy")
+    counts = []
     if response.strategy == STRATEGY_MIXED:
-        strategy += f" ({response.personalized_count} from neighbors, {response.popular_count} popular)"
-    recipe = Recipe.Name(response.recipe) if response.recipe in Recipe.values() else "RECIPE_UNKNOWN"
+        counts.append(f"{response.personalized_count} from neighbors")
+        counts += [f"{response.popular_count} popular"] if response.popular_count else []
+    counts += [f"{response.new_count} new"] if response.new_count else []
+    if counts:
+        strategy += f" ({', '.join(counts)})"
+    formula = recipe_name(response.recipe)
+    named = response.recipe_name or formula
     parts = [
         strategy,
         f"{response.neighbors_used:,} neighbors used",
-        f"recipe {recipe.removeprefix('RECIPE_').replace('_', '-').lower()}",
+        f"recipe {named}" if named == formula else f"recipe {named}, from {formula}",
     ]
+    if response.HasField("popular_among"):
+        parts.append(f"popular among users with {shown_filter(response.popular_among)}")
     if response.popular_count:
         parts.append("score of popular items: how many users like them")
+    if response.new_count:
+        parts.append("score of new items: how much they share with what you like, 0 to 1")
     if response.as_of.profile_revision:
         parts.append(f"{response.as_of.stored_ratings:,} stored ratings, revision {response.as_of.profile_revision}")
     return " · ".join(parts)

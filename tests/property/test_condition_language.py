@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cli.conditions import read_condition, shown_condition
 from kindred.v1.filter_pb2 import AttributeCondition, NumberRange
 
-numbers = st.floats(allow_nan=False, allow_infinity=False)
+numbers = st.floats(allow_nan=False, allow_infinity=False).map(lambda number: number + 0.0)  # -0 is 0
 texts = st.text(st.characters(exclude_categories=["Cs"])) | st.text(' =!<>",.\\1e-', max_size=6)
 values = (
     st.builds(Value, string_value=texts)

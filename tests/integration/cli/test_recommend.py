@@ -4,18 +4,38 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from kindred.v1.catalog_service_pb2 import BatchGetItemsRequest, SearchItemsRequest, SearchItemsResponse
+from kindred.v1.filter_pb2 import (
+    AttributeCondition,
+    AttributeFilter,
+    ItemFilter,
+    NumberRange,
+    RatingPeriod,
+    UserFilter,
+    WordFilter,
+)
+from kindred.v1.item_pb2 import ITEM_VIEW_FULL
 from kindred.v1.reaction_pb2 import REACTION_DISLIKE, REACTION_LIKE
 from kindred.v1.recommendation_service_pb2 import (
+    EXPLANATION_FULL,
     EXPLANATION_NONE,
     EXPLANATION_SUMMARY,
     RECIPE_DEFAULT,
     RECIPE_TUTORIAL_RATINGS,
     RECIPE_UNSPECIFIED,
+    SOURCE_NEIGHBORS,
     SOURCE_POPULAR,
+    STRATEGY_PERSONALIZED,
     STRATEGY_POPULAR_FALLBACK,
+    Boost,
     InlineRating,
+    NeighborOptions,
+    NeighborTerm,
+    RecipeOverrides,
     RecommendRequest,
     RecommendResponse,
 )
@@ -58,18 +78,77 @@ def test_json(kindred: Any) -> None:
 def test_options(kindred: Any) -> None:
     """Every option arrives in the request."""
     arguments = ["--limit", "3", "--k", "50", "--recipe", "tutorial-ratings", "--exclude", "fargo", "--include-rated"]
-    result = kindred.run("recommend", "--user", "7", *arguments, "--no-explain", "--fresh", "token")
+    arguments += ["--explain", "none", "--fresh", "token", "--min-overlap", "2", "--item-view", "full"]
+    arguments += ["--genre", "Drama", "--not-tag", "dull", "--only", "fargo", "--only", "50", "--item", "country=NL"]
+    arguments += ["--neighbor", "age=20..", "--min-ratings", "20", "--since", "1970-01-02", "--half-life", "90d"]
+    arguments += ["--set", "sharpness=2", "--boost", "genre:Drama=1.5", "--diversity", "0.5", "--new-share", "0.25"]
+    result = kindred.run("recommend", "--user", "7", *arguments, "--without", "toy story")
     assert "because" not in result.stdout
+    country = AttributeCondition(name="country", equals=Value(string_value="NL"))
+    age = AttributeCondition(name="age", range=NumberRange(at_least=20))
     assert _sent(kindred) == RecommendRequest(
         user_id="7",
         limit=3,
         exclude_item_ids=["100"],
         include_rated=True,
-        neighbors={"k": 50},
+        neighbors=NeighborOptions(
+            k=50, min_overlap=2, filter=UserFilter(attributes=AttributeFilter(all_of=[age]), min_ratings=20)
+        ),
         recipe=RECIPE_TUTORIAL_RATINGS,
         explanation=EXPLANATION_NONE,
+        item_view=ITEM_VIEW_FULL,
         at_least_as_fresh="token",
+        items=ItemFilter(
+            genres=WordFilter(any_of=["Drama"]),
+            tags=WordFilter(none_of=["dull"]),
+            attributes=AttributeFilter(all_of=[country]),
+            candidate_item_ids=["100", "50"],
+        ),
+        period=RatingPeriod(since=Timestamp(seconds=86_400), half_life=Duration(seconds=90 * 86_400)),
+        overrides=RecipeOverrides(sharpness=2),
+        boosts=[Boost(factor=1.5, genre="Drama")],
+        diversity=0.5,
+        new_item_share=0.25,
+        without_item_ids=["1"],
     )
+
+
+def test_every_field_of_the_contract_has_an_option(kindred: Any) -> None:
+    """What a request of the contract can say can be said on the command line."""
+    fields = {field.name for field in RecommendRequest.DESCRIPTOR.fields}
+    test_options(kindred)
+    sent = {field.name for field, _ in _sent(kindred).ListFields()}
+    assert kindred.run("recommend", "--like", "50", "--recipe", "ours").exit_code == 0
+    sent |= {field.name for field, _ in _sent(kindred).ListFields()}
+    assert sent == fields
+
+
+def test_popular_items_need_nobody(kindred: Any) -> None:
+    """What is popular is the same for everyone: it needs no user and no ratings."""
+    assert kindred.run("recommend", "--recipe", "popular").exit_code == 0
+
+
+def test_full_explanations_and_the_answer_without_a_rating(kindred: Any) -> None:
+    """Items that explanations name by id alone are shown by title, asked for in one call."""
+    term = NeighborTerm(rating=5, similarity=0.5, weight=1, contribution=2)
+    term.shared_items.add(item_id="1", contribution=1.5)
+    term.shared_items.add(item_id="100", contribution=0.5)
+    answer = RecommendResponse(strategy=STRATEGY_PERSONALIZED, recipe=RECIPE_DEFAULT, personalized_count=1)
+    answer.recommendations.add(
+        item={"item_id": "50", "title": "Star Wars"}, score=2, support=1, source=SOURCE_NEIGHBORS
+    ).explanation.neighbors.append(term)
+    answer.counterfactual.lost_item_ids.append("50")
+    kindred.answers["Recommend"] = [answer]
+    result = kindred.run("recommend", "--like", "toy story", "--explain", "full", "--without", "toy story")
+    assert result.exit_code == 0
+    assert _sent(kindred).explanation == EXPLANATION_FULL
+    lines = result.stdout.splitlines()
+    assert lines[3:5] == ["", "50 Star Wars:"]
+    assert lines[6].endswith("  Toy Story (1995) +1.500, Fargo (1996) +0.500")
+    assert lines[8:] == ["", "without the rating of Toy Story (1995):", "nothing left to recommend", lines[-1]]
+    assert lines[-1].startswith("lost: Star Wars")
+    asked = [list(request.item_ids) for request in kindred.requests if isinstance(request, BatchGetItemsRequest)]
+    assert asked == [["toy story"], ["100"]]
 
 
 def test_items_as_people_type_them(kindred: Any, tmp_path: Path) -> None:
@@ -165,12 +244,34 @@ def test_violations_are_said_of_what_was_typed(kindred: Any, tmp_path: Path) -> 
     """What the server refuses is said field by field, with the option or the line of the file where it was typed."""
     csv = tmp_path / "mine.csv"
     csv.write_text("item,rating\n1,9\n")
-    kindred.refuse("Recommend", ("ratings[1].value", "must be 1 to 5"), ("neighbors.k", "must be 1 to 1,000"))
-    result = kindred.run("recommend", "--like", "50", "--ratings", str(csv))
+    kindred.refuse(
+        "Recommend",
+        ("ratings[1].value", "must be 1 to 5"),
+        ("neighbors.k", "must be 1 to 1,000"),
+        ("items.genres.any_of[0]", "no item has it; nearest: Comedy"),
+        ("items.min_year", "is above max_year"),
+        ("neighbors.filter.attributes.none_of[0].name", "no user has it"),
+        ("period.since", "is not before until"),
+        ("overrides.fit_penalty", "is for RIDGE only"),
+        ("boosts[0].genre", "no item has it"),
+        ("new_item_share", "must be above 0"),
+        ("without_item_ids[0]", "the user has not rated it"),
+    )
+    typed = ["--genre", "Komedy", "--from-year", "2000", "--to-year", "1990", "--neighbor", "countri!=NL"]
+    typed += ["--since", "2026-01-01", "--set", "fit-penalty=1", "--boost", "genre:Komedy=2", "--new-share", "0"]
+    result = kindred.run("recommend", "--like", "50", "--ratings", str(csv), *typed, "--without", "fargo")
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         f"kindred: {csv}:2: value: must be 1 to 5",
         "kindred: neighbors.k: must be 1 to 1,000",
+        "kindred: --genre Komedy: no item has it; nearest: Comedy",
+        "kindred: --from-year 2000: is above max_year",
+        "kindred: --neighbor 'countri!=NL': name: no user has it",
+        "kindred: --since 2026-01-01: is not before until",
+        "kindred: --set fit-penalty=1: is for RIDGE only",
+        "kindred: --boost genre:Komedy=2: genre: no item has it",
+        "kindred: --new-share 0.0: must be above 0",
+        "kindred: --without fargo: the user has not rated it",
     ]
 
 

@@ -46,6 +46,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
+    except UnicodeEncodeError as error:
+        # Bytes on the command line that are no text reach us as halves of surrogate pairs, which no message can carry.
+        sys.stderr.write(f"kindred: {error.object!a} is not UTF-8 text\n")
+        sys.exit(2)
     except (KindredError, OSError) as error:
         sys.stderr.write(f"kindred: {error}\n")
         sys.exit(1)

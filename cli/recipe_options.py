@@ -60,12 +60,14 @@ def set_recipe(request: RecommendRequest, name: str | None, overrides: Sequence[
         Where the fields were typed.
 
     Raises:
-        typer.Exit: An override is none; standard error says what would be one.
+        typer.Exit: A name or an override is none; standard error says what would be one.
     """
     origins: dict[str, str] = {}
     if name in BUILT_IN:
         request.recipe = BUILT_IN[name]
         origins["recipe"] = origin_of("--recipe", name)
+    elif name == "":
+        raise misused(f"--recipe: names none; there are {', '.join(BUILT_IN)}, and the server's own")
     elif name is not None:
         request.recipe_name = name
         origins["recipe_name"] = origin_of("--recipe", name)

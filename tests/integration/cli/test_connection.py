@@ -121,3 +121,15 @@ def test_light_start(kindred: Any, command: list[str]) -> None:
     loaded = {module.partition(".")[0] for module in done.stdout.splitlines()[-1].split()}
     assert "grpc" in loaded
     assert not loaded & HEAVY
+
+
+def test_bytes_that_are_no_text(kindred: Any, command: list[str]) -> None:
+    """Bytes on the command line that are no text are one clear line, and wrong usage."""
+    done = subprocess.run(  # noqa: S603  # our own command
+        [*command, "recommend", "--user", b"a\xff", "--server", kindred.address],
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"kindred: 'a\\udcff' is not UTF-8 text\n"

@@ -26,12 +26,19 @@ def test_built_in_recipe() -> None:
     assert request == RecommendRequest(recipe=RECIPE_RIDGE)
 
 
-@pytest.mark.parametrize("name", ["ours", "Ridge", ""])
+@pytest.mark.parametrize("name", ["ours", "Ridge"])
 def test_recipe_of_the_server(name: str) -> None:
     """Any other name is that of a recipe of the server's own."""
     request = RecommendRequest()
     set_recipe(request, name, None)
     assert request == RecommendRequest(recipe_name=name)
+
+
+def test_empty_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty name is wrong usage, not the default."""
+    with pytest.raises(typer.Exit):
+        set_recipe(RecommendRequest(), "", None)
+    assert capsys.readouterr().err.startswith("kindred: --recipe: names none; there are default, ")
 
 
 def test_nothing_is_set_without_an_option() -> None:

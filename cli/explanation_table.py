@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterator
 
 from cli.origins import Origins, place_of
-from cli.output import Column, print_table, say, title_of
+from cli.output import Column, decimal, print_table, say, title_of
 from kindred.v1.recommendation_service_pb2 import FullExplanation, NeighborTerm, Recommendation, RecommendResponse
+
+_ROUNDING = 1e-9
+"""A part of a term that is smaller than this share of it is an error of rounding."""
 
 Name = Callable[[str], str]
 """What to call an item, by its id."""
@@ -57,31 +60,27 @@ def term_rows(recommendation: Recommendation, name: Name, origins: Origins) -> I
         yield [
             f"user {term.user_id}" if term.user_id else f"neighbor {place}",
             f"{term.rating:g}",
-            f"{term.similarity:.3f}",
-            f"{term.weight:.3f}",
-            _signed(term.contribution),
+            decimal(term.similarity),
+            decimal(term.weight),
+            decimal(term.contribution, "+"),
             _through(term, name),
         ]
     if explanation.other_neighbors_count:
-        yield [_others(explanation), "", "", "", _signed(explanation.other_neighbors), ""]
+        yield [_others(explanation), "", "", "", decimal(explanation.other_neighbors, "+"), ""]
     for adjustment in explanation.adjustments:
         place_typed = place_of(adjustment.reason, origins)
         reason = place_typed if place_typed != adjustment.reason else adjustment.reason.replace("_", " ")
-        yield [reason, "", "", "", _signed(adjustment.contribution), ""]
-    yield ["score", "", "", "", f"{recommendation.score:.3f}", ""]
+        yield [reason, "", "", "", decimal(adjustment.contribution, "+"), ""]
+    yield ["score", "", "", "", decimal(recommendation.score), ""]
 
 
 def _through(term: NeighborTerm, name: Name) -> str:
-    parts = [f"{name(shared.item_id)} {_signed(shared.contribution)}" for shared in term.shared_items]
-    if term.other_shared_items:
-        parts.append(f"others {_signed(term.other_shared_items)}")
+    parts = [f"{name(shared.item_id)} {decimal(shared.contribution, '+')}" for shared in term.shared_items]
+    if abs(term.other_shared_items) > _ROUNDING * abs(term.contribution):
+        parts.append(f"others {decimal(term.other_shared_items, '+')}")
     return ", ".join(parts)
 
 
 def _others(explanation: FullExplanation) -> str:
     count = explanation.other_neighbors_count
     return f"{count:,} other neighbor{'s' if count > 1 else ''}"
-
-
-def _signed(part: float) -> str:
-    return f"{part:+.3f}"

@@ -71,6 +71,17 @@ def year_of(item: "Item") -> str:
     return str(item.year) if item.HasField("year") else ""
 
 
+def decimal(number: float, sign: str = "") -> str:
+    """A number with three decimals, or with its exponent if it is so small that they would be zeros.
+
+    Args:
+        number: The number.
+        sign: "+" to show that it is positive, too.
+    """
+    small = 0 < abs(number) < 0.0005  # noqa: PLR2004  # what three decimals show as zero
+    return f"{number:{sign}.1e}" if small else f"{number:{sign}.3f}"
+
+
 def time_of(timestamp: "Timestamp") -> str:
     """A time in UTC, to the second."""
     return timestamp.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -2,7 +2,7 @@
 
 from cli.conditions import shown_filter
 from cli.filter_effects import say_filter_effects
-from cli.output import ID, TITLE, Column, print_table, say, title_of
+from cli.output import ID, TITLE, Column, decimal, print_table, say, title_of
 from cli.recipe_options import recipe_name
 from kindred.v1.recommendation_service_pb2 import (
     SOURCE_NEIGHBORS,
@@ -63,7 +63,7 @@ def print_recommendations(response: RecommendResponse, *, explained: bool) -> No
 def shown_score(recommendation: Recommendation) -> str:
     """A score: of a popular item a count, of others a number."""
     count = recommendation.source == SOURCE_POPULAR and recommendation.score.is_integer()
-    return f"{recommendation.score:.0f}" if count else f"{recommendation.score:.3f}"
+    return f"{recommendation.score:.0f}" if count else decimal(recommendation.score)
 
 
 def _row(recommendation: Recommendation) -> list[str]:

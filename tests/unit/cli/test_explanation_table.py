@@ -66,6 +66,17 @@ def test_terms(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_errors_of_rounding_are_no_part(capsys: pytest.CaptureFixture[str]) -> None:
+    """What other shared items contribute is left out where it is nothing but an error of rounding."""
+    response = RecommendResponse()
+    term = NeighborTerm(
+        contribution=2, shared_items=[SharedItem(item_id="1", contribution=2)], other_shared_items=-1e-16
+    )
+    response.recommendations.add(explanation=FullExplanation(neighbors=[term]))
+    print_explanations(response, str, {})
+    assert "others" not in capsys.readouterr().out
+
+
 def test_items_to_name() -> None:
     """The items that terms name by their ids are known."""
     assert items_of_terms(RESPONSE) == ["1", "100"]

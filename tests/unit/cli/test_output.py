@@ -4,7 +4,7 @@ import sys
 import pytest
 from rich.text import Text
 
-from cli.output import ID, TITLE, YEAR, clean, complain, print_json, print_table, say, title_of
+from cli.output import ID, TITLE, YEAR, clean, complain, decimal, print_json, print_table, say, title_of
 from kindred.v1.catalog_service_pb2 import SearchItemsResponse
 from kindred.v1.item_pb2 import Item
 
@@ -28,6 +28,22 @@ def test_title_with_year() -> None:
     """An item is called by its title and year, or by its id if it has no title."""
     assert title_of(Item(item_id="50", title="Star Wars", year=1977)) == "Star Wars (1977)"
     assert title_of(Item(item_id="50")) == "50"
+
+
+@pytest.mark.parametrize(
+    ("number", "shown", "signed"),
+    [
+        (0, "0.000", "+0.000"),
+        (1.23456, "1.235", "+1.235"),
+        (-0.0006, "-0.001", "-0.001"),
+        (0.00049, "4.9e-04", "+4.9e-04"),
+        (-3e-20, "-3.0e-20", "-3.0e-20"),
+        (41234.5, "41234.500", "+41234.500"),
+    ],
+)
+def test_decimals(number: float, shown: str, signed: str) -> None:
+    """A number has three decimals, or an exponent if these would be zeros."""
+    assert (decimal(number), decimal(number, "+")) == (shown, signed)
 
 
 def test_table_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import typer
 from cli.consume import consume
 from cli.dead_letters import dead_letters
 from cli.demo import demo
+from cli.evaluate import evaluate
 from cli.forget import forget
 from cli.health import health
 from cli.lag import lag
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 RUN, USE = "Run it", "Use it"
 for panel, commands in (
-    (RUN, (demo, load, up, serve, consume, reindex, replay, health, lag)),
+    (RUN, (demo, load, up, serve, consume, reindex, replay, evaluate, health, lag)),
     (USE, (recommend, rate, ratings, search, forget)),
 ):
     for command in commands:

@@ -1,0 +1,216 @@
+"""The product as a contestant: the real loader fills a temporary embedded store, the real recommender answers from it.
+
+Nothing of the formula is here: what is measured is what a server would have answered.
+"""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.backend import Backend
+from kindred.errors import FieldViolation, InvalidArgumentError, KindredError
+from kindred.items import Item
+from kindred.ratings import Attributes, RatingScale, Reaction
+from kindred.recipes import Recipe
+from kindred.recommendation import InlineRating, RecommendationRequest
+from kindred.settings import Settings
+from kindred.stores.choice import new_builder
+from loader.bad_rows import BadRows
+from loader.evaluation.metrics import NOTHING
+from loader.evaluation.options import ProductSpec
+from loader.evaluation.splits import Task
+from loader.evaluation.table import RatingTable
+from loader.load import load
+from loader.options import LoadOptions, WeightingName
+from loader.progress import NoProgress, Progress
+from loader.source import Ids, RatingChunk, RatingPart
+
+_BATCH = 100
+_CHUNK = 1_000_000
+_TAKES_OVERRIDES = "overrides" in {each.name for each in fields(RecommendationRequest)}
+
+
+@dataclass(frozen=True, slots=True)
+class TableSource:
+    """A table as a data set to load. See `loader.source.DataSource`.
+
+    Args:
+        table: The ratings, with the whole catalog.
+    """
+
+    table: RatingTable
+
+    @property
+    def name(self) -> str:
+        """See `DataSource.name`."""
+        return self.table.name
+
+    @property
+    def scale(self) -> RatingScale:
+        """See `DataSource.scale`."""
+        return self.table.scale
+
+    @property
+    def size(self) -> int:
+        """See `DataSource.size`: ratings."""
+        return self.table.users.size
+
+    def items(self, bad_rows: BadRows) -> list[Item] | None:  # noqa: ARG002 - as in the protocol
+        """See `DataSource.items`."""
+        return list(self.table.items)
+
+    def user_attributes(self, bad_rows: BadRows) -> Mapping[str, Attributes]:  # noqa: ARG002 - as in the protocol
+        """See `DataSource.user_attributes`: none are used."""
+        return {}
+
+    def ratings(self, bad_rows: BadRows) -> Iterator[RatingPart]:  # noqa: ARG002 - as in the protocol
+        """See `DataSource.ratings`."""
+        table = self.table
+        user_ids, item_ids = list(table.user_ids), [item.item_id for item in table.items]
+        for first in range(0, self.size, _CHUNK):
+            part = slice(first, first + _CHUNK)
+            chunk = RatingChunk(
+                Ids(user_ids, table.users[part]),
+                Ids(item_ids, table.codes[part]),
+                table.values[part].astype(np.float64),
+                table.times[part],
+            )
+            yield RatingPart(chunk, chunk.values.size)
+
+
+def check_spec(spec: ProductSpec, recipes: Mapping[str, Recipe]) -> None:
+    """Checks what can be checked of a contestant before anything is loaded.
+
+    Args:
+        spec: What is asked for.
+        recipes: The recipes by name.
+
+    Raises:
+        InvalidArgumentError: There is no such recipe, or constants cannot be replaced.
+    """
+    if spec.recipe not in recipes:
+        raise InvalidArgumentError(
+            [FieldViolation(f"recipe {spec.recipe!r}", f"is unknown; known: {', '.join(sorted(recipes))}")]
+        )
+    if spec.overrides and not _TAKES_OVERRIDES:
+        raise InvalidArgumentError(
+            [FieldViolation(f"recipe {spec.name!r}", "a request of this version can only replace k")]
+        )
+
+
+class ProductStore:
+    """The train part in a store, which any number of contestants ask.
+
+    Args:
+        backend: The product over the store.
+        table: All ratings, for the codes.
+        seconds: How long the load took.
+    """
+
+    def __init__(self, backend: Backend, table: RatingTable, seconds: float) -> None:
+        self.seconds = seconds
+        self._backend = backend
+        self._table = table
+        code_of = {item.item_id: code for code, item in enumerate(table.items)}
+        catalog = backend.catalog
+        # The last one is for nothing: row -1.
+        codes = [code_of[catalog.item(row).item_id] for row in range(catalog.rows)]
+        self._code_of_row = np.array([*codes, NOTHING], np.int32)
+
+    async def rank(self, spec: ProductSpec, task: Task, depth: int, progress: Progress) -> NDArray[np.int32]:
+        """See `Contestant.rank`.
+
+        Raises:
+            KindredError: What the recommender says is wrong.
+        """
+        rows = np.full((task.users.size, depth), NOTHING)
+        requests = [*self._requests(spec, task, depth)]
+        for first in range(0, len(requests), _BATCH):
+            answers = await self._backend.recommender.recommend_many(requests[first : first + _BATCH])
+            for place, answer in enumerate(answers, first):
+                if isinstance(answer, KindredError):
+                    raise answer
+                rows[place, : len(answer.items)] = [item.row for item in answer.items]
+            progress.advance(len(answers))
+        ranked: NDArray[np.int32] = self._code_of_row[rows]
+        return ranked
+
+    def _requests(self, spec: ProductSpec, task: Task, depth: int) -> Iterator[RecommendationRequest]:
+        shared: dict[str, Any] = {"recipe": spec.recipe, "k": spec.k, "limit": depth}
+        if spec.overrides:
+            shared["overrides"] = spec.overrides
+        if task.given is None:
+            for code in task.users.tolist():
+                yield RecommendationRequest(self._table.user_ids[code], **shared)
+            return
+        starts, items, _ = self._table.profiles(task.users, task.given)
+        for begin, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+            likes = [InlineRating(self._table.items[code].item_id, Reaction.LIKE) for code in items[begin:end].tolist()]
+            yield RecommendationRequest(ratings=likes, **shared)
+
+
+@dataclass(frozen=True, slots=True)
+class ProductContestant:
+    """A recipe over a store. See `loader.evaluation.contestants.Contestant`.
+
+    Args:
+        spec: The recipe and its constants.
+        store: The store.
+    """
+
+    spec: ProductSpec
+    store: ProductStore
+
+    @property
+    def name(self) -> str:
+        """See `Contestant.name`."""
+        return self.spec.name
+
+    @property
+    def prepare_seconds(self) -> float:
+        """See `Contestant.prepare_seconds`: the load, which others of its weighting share."""
+        return self.store.seconds
+
+    async def rank(self, task: Task, depth: int, progress: Progress) -> NDArray[np.int32]:
+        """See `Contestant.rank`."""
+        return await self.store.rank(self.spec, task, depth, progress)
+
+
+@asynccontextmanager
+async def product_store(
+    table: RatingTable, train: NDArray[np.bool_], weighting: WeightingName, shrinkage: float, settings: Settings
+) -> AsyncIterator[ProductStore]:
+    """Loads the train part into a temporary embedded store, which is gone afterwards.
+
+    Args:
+        table: All ratings.
+        train: Which of them are loaded. Shape (n,).
+        weighting: What the vectors are made with.
+        shrinkage: The default weighting's h.
+        settings: The constants of the recipes; where they say that the collection is does not matter.
+
+    Yields:
+        The store.
+
+    Raises:
+        DataError: The weighting cannot be made from these ratings.
+    """
+    with tempfile.TemporaryDirectory(prefix="kindred-evaluate-") as folder:
+        own = settings.model_copy(update={"data_dir": Path(folder) / "data", "qdrant_url": ""})
+        options = LoadOptions(weighting=weighting, shrinkage=shrinkage, spill_folder=Path(folder))
+        start = perf_counter()
+        with new_builder(own) as builder:
+            load(TableSource(table.where(train)), builder, options, NoProgress())
+        seconds = perf_counter() - start
+        backend = await Backend.open(own)
+        try:
+            yield ProductStore(backend, table, seconds)
+        finally:
+            await backend.store.close()

@@ -25,7 +25,8 @@ class SplitOptions:
         kind: "random" holds out a share of each user's ratings, "time" each user's last ones, "cold" whole users.
         share: Of the ratings of a user (random), or of the users that may be made cold; above 0 and below 1.
         n_out: How many of each user's last ratings (time); at least 1.
-        likes: With how many of their likes cold users ask; each at least 1 and below `MIN_COLD_LIKES`.
+        likes: With how many of their likes cold users ask; each at least 1 and below `MIN_COLD_LIKES`. Whatever the
+            number, what they are to get is the same: none of the likes that the most of these would be.
         validation: Whether to split the train part once more in the same way, and leave the test part alone.
         seed: Of every random choice; at least 0.
     """

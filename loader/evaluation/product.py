@@ -150,10 +150,13 @@ class ProductStore:
             for code in task.users.tolist():
                 yield RecommendationRequest(self._table.user_ids[code], **shared)
             return
-        starts, items, _ = self._table.profiles(task.users, task.given)
-        for begin, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-            likes = [InlineRating(self._table.items[code].item_id, Reaction.LIKE) for code in items[begin:end].tolist()]
-            yield RecommendationRequest(ratings=likes, **shared)
+        ids = [item.item_id for item in self._table.items]
+        given = self._table.profiles(task.users, task.given)
+        kept_back = self._table.profiles(task.users, task.kept_back)
+        for place in range(task.users.size):
+            likes = [InlineRating(ids[code], Reaction.LIKE) for code in given.part(place, place + 1).items.tolist()]
+            excluded = [ids[code] for code in kept_back.part(place, place + 1).items.tolist()]
+            yield RecommendationRequest(ratings=likes, excluded=excluded, **shared)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ thing more does not change another one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ class Task:
         name: What it is called.
         users: User codes, ascending: those with something relevant held out. Shape (n_queries,).
         given: The ratings that the request brings along as likes; None if the users are stored. Shape (n,).
+        kept_back: Ratings of items that may not be in the lists, though the request does not bring them along: what
+            cold users ask with when they have more likes. Shape (n,).
         held_out: The ratings that are to be guessed. Shape (n,).
         left_out: Users who are not asked for, since nothing relevant of theirs is held out.
     """
@@ -32,6 +34,7 @@ class Task:
     name: str
     users: NDArray[np.int32]
     given: NDArray[np.bool_] | None
+    kept_back: NDArray[np.bool_]
     held_out: NDArray[np.bool_]
     left_out: int = 0
 
@@ -79,7 +82,7 @@ def sample_users(task: Task, most: int | None, seed: int) -> Task:
         return task
     keys = np.random.default_rng([seed, _SAMPLE]).random(int(task.users[-1]) + 1)[task.users]
     users = np.sort(task.users[np.argsort(keys, kind="stable")[:most]])
-    return Task(task.name, users, task.given, task.held_out, task.left_out)
+    return replace(task, users=users)
 
 
 def _split(table: RatingTable, options: SplitOptions, part: int) -> Split:
@@ -95,7 +98,7 @@ def _split(table: RatingTable, options: SplitOptions, part: int) -> Split:
         held = np.where(counts > options.n_out, options.n_out, 0)
         order = np.lexsort((keys, -table.times, table.users))
     held_out = _ranks(table.users, order) < held[table.users]
-    return Split(table, ~held_out, _tasks(table, options.kind, None, held_out))
+    return Split(table, ~held_out, _tasks(table, options.kind, None, np.zeros_like(held_out), held_out))
 
 
 def _cold(table: RatingTable, options: SplitOptions, random: np.random.Generator) -> Split:
@@ -106,13 +109,15 @@ def _cold(table: RatingTable, options: SplitOptions, random: np.random.Generator
     cold = np.zeros(len(table.user_ids), np.bool_)
     cold[chosen] = True
     theirs = cold[table.users]
-    # One order of each user's likes: who asks with three of them asks with the one of before and two more.
+    # One order of each user's likes: who asks with three of them asks with the one of before and two more. The same
+    # items are to be found whatever the number, so that the numbers can be compared.
     ranks = _ranks(table.users, np.lexsort((random.random(table.users.size), ~liked, table.users)))
+    asides = theirs & liked & (ranks < max(options.likes))
     tasks: list[Task] = []
     for number in options.likes:
-        given = theirs & liked & (ranks < number)
+        given = asides & (ranks < number)
         name = f"cold, {number} like{'s' * (number != 1)}"
-        tasks += _tasks(table, name, given, theirs & ~given)
+        tasks += _tasks(table, name, given, asides & ~given, theirs & ~asides)
     return Split(table, ~theirs, tasks)
 
 
@@ -125,8 +130,12 @@ def _ranks(users: NDArray[np.int32], order: NDArray[np.intp]) -> NDArray[np.int6
 
 
 def _tasks(
-    table: RatingTable, name: str, given: NDArray[np.bool_] | None, held_out: NDArray[np.bool_]
+    table: RatingTable,
+    name: str,
+    given: NDArray[np.bool_] | None,
+    kept_back: NDArray[np.bool_],
+    held_out: NDArray[np.bool_],
 ) -> tuple[Task, ...]:
     users = np.unique(table.users[held_out & table.liked])
     left_out = np.unique(table.users[held_out]).size - users.size
-    return (Task(name, users, given, held_out, left_out),) if users.size else ()
+    return (Task(name, users, given, kept_back, held_out, left_out),) if users.size else ()

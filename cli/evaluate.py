@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -13,7 +14,7 @@ from cli.process import Collection, DataDir, QdrantUrl
 from cli.progress import ProgressBars
 from cli.rating_table import duplicates_of, read_table
 from loader.datasets import DatasetName, Mirror, fetch_dataset
-from loader.evaluation.options import EvaluationOptions, ProductSpec, SplitKind, SplitOptions
+from loader.evaluation.options import EvaluationOptions, PeerName, ProductSpec, SplitKind, SplitOptions
 from loader.options import TimeUnit
 
 if TYPE_CHECKING:
@@ -130,6 +131,17 @@ def evaluate(
             rich_help_panel=_WHO,
         ),
     ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--peer",
+            metavar="NAME",
+            help=f"Another method beside the product: {', '.join(get_args(PeerName))}. The last three need pip install "
+            "'kindred\\[evaluation]'.",
+            rich_help_panel=_WHO,
+        ),
+    ] = None,
+    peers: Annotated[bool, typer.Option("--peers", help="All of them.", rich_help_panel=_WHO)] = False,
     shrinkage: Annotated[
         float | None,
         typer.Option(
@@ -180,6 +192,7 @@ def evaluate(
 
       kindred evaluate ml-100k
       kindred evaluate ml-100k --split time --recipe default --recipe default:k=50
+      kindred evaluate ml-100k --peer popularity --peer ease --at 10 --at 20
       kindred evaluate plays.csv --columns user=who,item=song,rating=stars --scale ten --json
       kindred evaluate --data-dir data --users 1000
     """
@@ -190,10 +203,13 @@ def evaluate(
     places = (data_dir, qdrant_url, collection)
     if dataset is not None and any(place is not None for place in places):
         raise misused("give a data set or a collection (--data-dir, --qdrant-url, --collection), not both")
+    if peer and peers:
+        raise misused("--peers takes all of them: leave --peer out, or name those that you want with it")
     settings = load_settings(data_dir=data_dir, qdrant_url=qdrant_url, collection=collection)
     options = EvaluationOptions(
         split=SplitOptions(split, n_out=n_out, likes=tuple(likes or (1, 3, 5, 10)), validation=validation, seed=seed),
         products=[ProductSpec.parse(text) for text in recipe or ["default"]],
+        peers=get_args(PeerName) if peers else _peers(peer or ()),
         cutoffs=tuple(at or (10,)),
         k_curve=_numbers("--k-curve", k_curve),
         most_users=users,
@@ -250,6 +266,14 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(",")) if text else ()
     except ValueError:
         raise misused(f"{option} {text}: must be whole numbers separated by commas") from None
+
+
+def _peers(names: Sequence[str]) -> tuple[PeerName, ...]:
+    known: tuple[PeerName, ...] = get_args(PeerName)
+    for name in names:
+        if name not in known:
+            raise misused(f"--peer {name}: there are {', '.join(known)}")
+    return tuple(peer for name in names for peer in known if peer == name)
 
 
 def _print(evaluation: "Evaluation", *, as_json: bool, timing: bool) -> None:

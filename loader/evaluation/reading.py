@@ -48,7 +48,7 @@ def read_source(source: DataSource, progress: Progress, duplicates: Duplicates =
             progress.advance(size)
     if items is None:
         items = [Item(item_id, item_id) for item_id in item_codes.ids]
-    return make_table(source.name, source.scale, user_codes.ids, items, parts, duplicates)
+    return make_table(source.name, source.scale, user_codes.ids, items, parts, duplicates=duplicates)
 
 
 async def read_store(store: Store, progress: Progress) -> RatingTable:
@@ -90,6 +90,7 @@ def make_table(
     user_ids: Sequence[str],
     items: Sequence[Item],
     parts: Sequence[Ratings],
+    *,
     duplicates: Duplicates = "latest",
 ) -> RatingTable:
     """Brings ratings into the table's order.

@@ -14,6 +14,8 @@ from loader.evaluation.bootstrap import Estimate, estimates
 from loader.evaluation.contestants import Contestant
 from loader.evaluation.metrics import coverage, judge, popularity_of, user_metrics
 from loader.evaluation.options import EvaluationOptions, SplitOptions
+from loader.evaluation.peers import PEERS
+from loader.evaluation.peers.base import PeerContestant
 from loader.evaluation.product import ProductContestant, check_spec, product_store
 from loader.evaluation.splits import Split, Task, sample_users, split
 from loader.evaluation.table import RatingTable
@@ -131,6 +133,12 @@ async def _entries(
             if spec.k is None and recipes[spec.recipe].k:
                 points = [replace(spec, k=k) for k in options.k_curve]
                 entries += [_Entry(ProductContestant(point, store), spec.name, point.k) for point in points]
+        for name in options.peers:
+            progress.stage(f"Learning: {name}", None)
+            peer = PEERS[name]()
+            start = perf_counter()
+            peer.fit(found.table.where(found.train), options.split.seed)
+            entries.append(_Entry(PeerContestant(peer, found.table, found.train, perf_counter() - start)))
         yield entries
 
 

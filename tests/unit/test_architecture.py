@@ -30,6 +30,7 @@ PURE = (
     "kindred.new_items",
     "kindred.popularity",
     "kindred.rating_period",
+    "kindred.prediction",
     "kindred.ratings",
     "kindred.recipes",
     "kindred.recommendation",

@@ -1,0 +1,87 @@
+"""What a user may be expected to rate an item, from what their neighbors have rated it. Pure numpy.
+
+The neighbors' deviations from what they usually give are averaged and added to what the user usually gives (Resnick et
+al., "GroupLens: an open architecture for collaborative filtering of netnews", CSCW 1994), with baselines for users and
+items, and shrinkage of everything that rests on few ratings (Bell and Koren, "Scalable collaborative filtering with
+jointly derived neighborhood interpolation weights", ICDM 2007). All in stars:
+
+    B_i  = 2.5 ((L_i + 5 s) / (d_i + 5) - s)          the item: d_i have rated it, L_i like it, s = sum L / sum d
+    mu   = the mean of r_vi - B_i over all ratings of the neighbors
+    b_v  = (sum_i (r_vi - B_i) + 5 mu) / (n_v + 5)     what v usually gives, of n_v ratings; b_u likewise
+    p_ui = b_u + B_i + sum_v w_v (r_vi - b_v - B_i) / (sum_v w_v + 1.5)      over the neighbors v who have rated i
+
+The share of likes stands in for the item's mean, which is not stored. The weights w_v are those of the default recipe:
+(similarity / the highest similarity)^p. The constants were chosen on validation slices of MovieLens and are flat there:
+5 for users could be 2 to 10, and 1.5 could be 1 to 2, without a change of 0.001 in the root mean squared error.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_STARS_PER_SHARE = 2.5
+"""How many stars an item that everybody likes is above one that nobody likes."""
+_ITEM_SHRINKAGE = 5.0
+_USER_SHRINKAGE = 5.0
+_WEIGHT_SHRINKAGE = 1.5
+
+
+def item_terms(rated: NDArray[np.floating], liked: NDArray[np.floating]) -> NDArray[np.float64]:
+    """B: how many stars the items are above or below the usual, as far as the counts tell.
+
+    Args:
+        rated: d, how many users have rated each item. Shape (rows,).
+        liked: L, how many of them like it (four stars or more). Shape (rows,).
+
+    Returns:
+        Shape (rows,).
+    """
+    ratings = rated.sum()
+    usual = liked.sum() / ratings if ratings > 0 else 0.0
+    share = (liked + _ITEM_SHRINKAGE * usual) / (rated + _ITEM_SHRINKAGE)
+    terms: NDArray[np.float64] = _STARS_PER_SHARE * (share - usual)
+    return terms
+
+
+def predict(
+    wanted: NDArray[np.integer],
+    *,
+    hood_rows: NDArray[np.integer],
+    hood_stars: NDArray[np.floating],
+    lengths: NDArray[np.integer],
+    weights: NDArray[np.floating],
+    user_rows: NDArray[np.integer],
+    user_stars: NDArray[np.floating],
+    terms: NDArray[np.floating],
+) -> NDArray[np.float64]:
+    """Predicts ratings in stars; whoever shows them keeps them within the catalog's scale.
+
+    Args:
+        wanted: Rows to predict for. Shape (n,).
+        hood_rows: Rows that the neighbors have rated, one neighbor after the other. Shape (m,).
+        hood_stars: Their ratings, in stars. Shape (m,).
+        lengths: How many ratings each neighbor has. Shape (k,), adds up to m.
+        weights: w, each neighbor's weight, at most 1; users with 0 are no neighbors and change nothing. Shape (k,).
+        user_rows: Rows that the user has rated. Shape (q,).
+        user_stars: Their ratings, in stars. Shape (q,).
+        terms: B, from `item_terms`. Shape (rows,).
+
+    Returns:
+        Stars, NaN where no neighbor has rated the item. Shape (n,).
+    """
+    owners = np.repeat(np.arange(lengths.size), lengths)
+    residuals = hood_stars - terms[hood_rows]
+    sums = np.bincount(owners, residuals, lengths.size)
+    neighbors = weights > 0
+    ratings = lengths[neighbors].sum()
+    mean = sums[neighbors].sum() / ratings if ratings else 0.0
+    means = (sums + _USER_SHRINKAGE * mean) / (lengths + _USER_SHRINKAGE)
+    own = ((user_stars - terms[user_rows]).sum() + _USER_SHRINKAGE * mean) / (user_rows.size + _USER_SHRINKAGE)
+
+    asked = np.zeros(terms.size, np.bool_)
+    asked[wanted] = True
+    counted = np.flatnonzero(asked[hood_rows] & neighbors[owners])
+    rows, of = hood_rows[counted], owners[counted]
+    weight = np.bincount(rows, weights[of], terms.size)[wanted]
+    deviation = np.bincount(rows, weights[of] * (residuals[counted] - means[of]), terms.size)[wanted]
+    predicted = own + terms[wanted] + deviation / (weight + _WEIGHT_SHRINKAGE)
+    return np.where(weight > 0, predicted, np.nan)

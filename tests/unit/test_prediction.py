@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from kindred.prediction import item_terms, predict
+
+ROWS = 6
+NO_TERMS = np.zeros(ROWS)
+RATINGS = st.dictionaries(st.integers(0, ROWS - 1), st.sampled_from([0.5, 1.0, 3.0, 4.5, 5.0]), max_size=ROWS)
+HOODS = st.lists(st.tuples(RATINGS, st.sampled_from([0.0, 0.1, 0.5, 1.0])), max_size=6)
+
+Hood = list[tuple[dict[int, float], float]]
+
+
+def predicted(
+    hood: Hood, user: dict[int, float], terms: NDArray[np.float64] = NO_TERMS, wanted: range | list[int] = range(ROWS)
+) -> NDArray[np.float64]:
+    """Predictions from neighbors' ratings by row with their weights, and the user's ratings by row."""
+    return predict(
+        np.array([*wanted], np.intp),
+        hood_rows=np.array([row for ratings, _ in hood for row in ratings], np.intp),
+        hood_stars=np.array([stars for ratings, _ in hood for stars in ratings.values()], np.float64),
+        lengths=np.array([len(ratings) for ratings, _ in hood], np.intp),
+        weights=np.array([weight for _, weight in hood], np.float64),
+        user_rows=np.array([*user], np.intp),
+        user_stars=np.array([*user.values()], np.float64),
+        terms=terms,
+    )
+
+
+def by_the_formula(hood: Hood, user: dict[int, float], terms: NDArray[np.float64], row: int) -> float:
+    """One prediction, in loops; NaN if nobody rated it."""
+    hood = [(ratings, weight) for ratings, weight in hood if weight > 0]
+    every = [stars - terms[each] for ratings, _ in hood for each, stars in ratings.items()]
+    mu = sum(every) / len(every) if every else 0.0
+
+    def usual(ratings: dict[int, float]) -> float:
+        return (sum(stars - terms[each] for each, stars in ratings.items()) + 5 * mu) / (len(ratings) + 5)
+
+    raters = [(ratings, weight) for ratings, weight in hood if row in ratings]
+    if not raters:
+        return float("nan")
+    above = sum(weight * (ratings[row] - usual(ratings) - terms[row]) for ratings, weight in raters)
+    return float(usual(user) + terms[row] + above / (sum(weight for _, weight in raters) + 1.5))
+
+
+class TestItemTerms:
+    def test_what_more_people_like_is_above_the_usual(self) -> None:
+        """The share of likes moves an item up or down, by 2.5 stars for all against none."""
+        terms = item_terms(np.array([1e9, 1e9, 1e9]), np.array([1e9, 5e8, 0]))
+        assert terms == pytest.approx([1.25, 0.0, -1.25])
+
+    def test_few_ratings_say_little(self) -> None:
+        """One like moves an item less than ninety of a hundred do, and an item without ratings is as usual."""
+        terms = item_terms(np.array([1.0, 100.0, 0.0, 100.0]), np.array([1.0, 90.0, 0.0, 10.0]))
+        assert terms[1] > terms[0] > 0 == terms[2] > terms[3]
+
+    def test_a_catalog_without_ratings_has_no_terms(self) -> None:
+        """No counts at all are no division by 0."""
+        assert item_terms(np.zeros(3), np.zeros(3)).tolist() == [0.0, 0.0, 0.0]
+        assert item_terms(np.empty(0), np.empty(0)).shape == (0,)
+
+
+class TestPredict:
+    def test_an_item_that_no_neighbor_has_rated_has_no_prediction(self) -> None:
+        """NaN says that nothing is known."""
+        found = predicted([({0: 4.0}, 1.0)], {1: 3.0})
+        assert np.isnan(found).tolist() == [False, True, True, True, True, True]
+
+    def test_a_stricter_user_is_expected_to_rate_lower(self) -> None:
+        """Of two users with the same neighbors the one who usually gives less is expected to give less."""
+        hood = [({0: 5.0, 1: 3.0}, 1.0), ({0: 4.0, 2: 2.0}, 0.5)]
+        strict, generous = predicted(hood, {3: 2.0, 4: 2.5}), predicted(hood, {3: 4.5, 4: 5.0})
+        assert (strict[:3] < generous[:3]).all()
+
+    def test_a_generous_neighbor_says_less(self) -> None:
+        """Five stars from somebody who gives nothing else raise an item less than from somebody who rarely does."""
+        generous = [({0: 5.0, 1: 5.0, 2: 5.0}, 1.0), ({3: 1.0, 4: 1.0, 5: 1.0}, 1.0)]
+        picky = [({0: 5.0, 1: 2.0, 2: 2.0}, 1.0), ({3: 4.0, 4: 4.0, 5: 1.0}, 1.0)]
+        user = {5: 3.0}
+        assert predicted(generous, user)[0] < predicted(picky, user)[0]
+
+    def test_a_neighbor_of_more_weight_counts_more(self) -> None:
+        """The prediction is on the side of the more similar neighbor."""
+        lover, hater = {0: 5.0, 1: 3.0}, {0: 1.0, 1: 3.0}
+        user = {1: 3.0}
+        assert predicted([(lover, 1.0), (hater, 0.2)], user)[0] > predicted([(lover, 0.2), (hater, 1.0)], user)[0]
+
+    def test_one_rating_moves_less_than_many(self) -> None:
+        """Ten neighbors who say the same move a prediction further from the user's mean than one does."""
+        enthusiast = ({0: 5.0, 1: 2.0, 2: 2.0}, 1.0)
+        user = {1: 2.5, 2: 2.5}
+        assert predicted([enthusiast] * 10, user)[0] > predicted([enthusiast], user)[0] > 2.5
+
+    def test_a_user_without_ratings_is_like_the_neighbors(self) -> None:
+        """Who has rated nothing usually gives what the neighbors usually give."""
+        assert predicted([({0: 4.0}, 1.0), ({0: 4.0}, 0.5)], {})[0] == pytest.approx(4.0)
+
+    def test_each_row_is_predicted_where_it_stands(self) -> None:
+        """Rows may be asked for in any order, and twice; nobody's neighbors give nothing."""
+        hood = [({0: 5.0, 1: 3.0, 2: 1.0}, 1.0)]
+        every = predicted(hood, {4: 3.0})
+        assert predicted(hood, {4: 3.0}, wanted=[2, 0, 2, 5]) == pytest.approx(every[[2, 0, 2, 5]], nan_ok=True)
+        assert predicted(hood, {4: 3.0}, wanted=[]).shape == (0,)
+        assert np.isnan(predicted([], {4: 3.0})).all()
+
+    @given(HOODS, RATINGS, st.lists(st.floats(-1.5, 1.5), min_size=ROWS, max_size=ROWS).map(np.array))
+    def test_predictions_are_those_of_the_formula(
+        self, hood: Hood, user: dict[int, float], terms: NDArray[np.float64]
+    ) -> None:
+        """Any neighbors, those with weight 0 among them, who change nothing: what the formula says, term by term."""
+        expected = [by_the_formula(hood, user, terms, row) for row in range(ROWS)]
+        assert predicted(hood, user, terms) == pytest.approx(expected, nan_ok=True)
+        neighbors = [(ratings, weight) for ratings, weight in hood if weight > 0]
+        assert predicted(neighbors, user, terms).tolist() == pytest.approx(
+            predicted(hood, user, terms).tolist(), nan_ok=True
+        )

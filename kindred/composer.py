@@ -15,8 +15,9 @@ from kindred.explanations import Explainer
 from kindred.freshness import FreshnessToken
 from kindred.new_items import pick_new
 from kindred.opinions import Opinions
+from kindred.prediction import predict
 from kindred.ratings import RatingScale
-from kindred.recipes import Recipe
+from kindred.recipes import DEFAULT, Recipe
 from kindred.recommendation import (
     Adjustment,
     Explained,
@@ -100,11 +101,13 @@ class Composer:
     Args:
         catalog: The items.
         scale: The collection's scale.
+        predicts: Whether ratings can be predicted: not from z-scores.
     """
 
-    def __init__(self, catalog: Catalog, scale: RatingScale) -> None:
+    def __init__(self, catalog: Catalog, scale: RatingScale, *, predicts: bool) -> None:
         self._catalog = catalog
         self._scale = scale
+        self._predicts = predicts
 
     def compose(self, task: Task, hood: Neighborhood | None) -> RecommendationAnswer:
         """Makes the answer to a request.
@@ -173,8 +176,10 @@ class Composer:
     ) -> list[RecommendedItem]:
         support = votes.support(rows).tolist()
         items = [
-            RecommendedItem(row, score, count)
-            for row, score, count in zip(rows.tolist(), scores.final[rows].tolist(), support, strict=True)
+            RecommendedItem(row, score, count, predicted=value)
+            for row, score, count, value in zip(
+                rows.tolist(), scores.final[rows].tolist(), support, self._predicted(task, votes, rows), strict=True
+            )
         ]
         if not items or task.request.explained is Explained.NONE:
             return items
@@ -186,6 +191,27 @@ class Composer:
             replace(item, explanation=explainer.full(place, _adjustments(item.row, scores, boosts)))
             for place, item in enumerate(items)
         ]
+
+    def _predicted(self, task: Task, votes: Votes, rows: NDArray[np.intp]) -> list[float | None]:
+        """What the user may rate items, on the catalog's scale; None where no neighbor says."""
+        if not self._predicts or not rows.size:
+            return [None] * rows.size
+        hood, opinions = votes.hood, task.opinions
+        known = ~np.isnan(opinions.stars)
+        sharpness, _ = (task.recipe if task.recipe.fit is None else DEFAULT).exponents(opinions.likes)
+        stars = predict(
+            rows,
+            hood_rows=hood.rows,
+            hood_stars=hood.stars,
+            lengths=hood.lengths,
+            # Fitted weights may be negative, which is no way to average.
+            weights=(hood.similarities / hood.similarities.max()) ** sharpness,
+            user_rows=opinions.rows[known],
+            user_stars=opinions.stars[known],
+            terms=self._catalog.counts.terms,
+            ages=votes.ages,
+        )
+        return [None if np.isnan(value) else value for value in self._scale.values(stars).tolist()]
 
     def _new(self, task: Task, draft: _Draft) -> list[RecommendedItem]:
         """Items that few have rated, like what the user likes."""
@@ -216,13 +242,16 @@ class Composer:
         """What most users like, of what is allowed; items that nobody likes are not popular."""
         if limit <= 0:
             return []
-        counts = self._catalog.counts
+        counts, diversity = self._catalog.counts, task.request.diversity
         liked = counts.liked if task.segment is None else task.segment.liked
-        if task.segment is None and not task.request.boosts:
+        if task.segment is None and not task.request.boosts and not diversity:
             rows = counts.order[(draft.allowed & (liked > 0))[counts.order]][:limit]
         else:
             liked = liked * draft.factors
-            rows = top_items(liked, draft.allowed, counts.rank, limit)
+            rows = top_items(liked, draft.allowed, counts.rank, pool_size(limit) if diversity else limit)
+            if diversity and rows.size:
+                alike = likeness(self._catalog.content.genres(rows), np.zeros((1, rows.size)))
+                rows = rows[diversify(liked[rows], alike, diversity, limit)]
         return [
             RecommendedItem(row, likes, source=Source.POPULAR)
             for row, likes in zip(rows.tolist(), liked[rows].tolist(), strict=True)

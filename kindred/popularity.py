@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from kindred.prediction import item_terms
 from kindred.ratings import RatingScale, UserProfile
 from kindred.star_curve import LIKED_FROM
 
@@ -22,6 +23,7 @@ class ItemCounts:
         self._order: NDArray[np.int64] | None = None
         self._rank: NDArray[np.int64] | None = None
         self._damping: dict[float, NDArray[np.float64]] = {}
+        self._terms: NDArray[np.float64] | None = None
 
     def grow(self, item_ids: Sequence[str]) -> None:
         """Makes room for new rows, with counts of 0.
@@ -69,8 +71,15 @@ class ItemCounts:
             self._damping[exponent] = (self.rated + 1.0) ** exponent
         return self._damping[exponent]
 
+    @property
+    def terms(self) -> NDArray[np.float64]:
+        """How many stars each item is above or below the usual: see kindred/prediction.py. Shape (rows,)."""
+        if self._terms is None:
+            self._terms = item_terms(self.rated, self.liked)
+        return self._terms
+
     def _changed(self) -> None:
-        self._order = self._rank = None
+        self._order = self._rank = self._terms = None
         self._damping = {}
 
 

@@ -52,6 +52,7 @@ def predict(
     user_rows: NDArray[np.integer],
     user_stars: NDArray[np.floating],
     terms: NDArray[np.floating],
+    ages: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float64]:
     """Predicts ratings in stars; whoever shows them keeps them within the catalog's scale.
 
@@ -64,6 +65,8 @@ def predict(
         user_rows: Rows that the user has rated. Shape (q,).
         user_stars: Their ratings, in stars. Shape (q,).
         terms: B, from `item_terms`. Shape (rows,).
+        ages: How much each of the neighbors' ratings counts by its age; None if all count alike. What a neighbor
+            usually gives is of all their ratings. Shape (m,).
 
     Returns:
         Stars, NaN where no neighbor has rated the item. Shape (n,).
@@ -81,7 +84,8 @@ def predict(
     asked[wanted] = True
     counted = np.flatnonzero(asked[hood_rows] & neighbors[owners])
     rows, of = hood_rows[counted], owners[counted]
-    weight = np.bincount(rows, weights[of], terms.size)[wanted]
-    deviation = np.bincount(rows, weights[of] * (residuals[counted] - means[of]), terms.size)[wanted]
+    each = weights[of] if ages is None else weights[of] * ages[counted]
+    weight = np.bincount(rows, each, terms.size)[wanted]
+    deviation = np.bincount(rows, each * (residuals[counted] - means[of]), terms.size)[wanted]
     predicted = own + terms[wanted] + deviation / (weight + _WEIGHT_SHRINKAGE)
     return np.where(weight > 0, predicted, np.nan)

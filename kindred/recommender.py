@@ -83,7 +83,7 @@ class Recommender:
         metadata = store.metadata
         self._weighting = metadata.weighting.name
         self._reader = OpinionReader(catalog, metadata.weighting, metadata.scale)
-        self._composer = Composer(catalog, metadata.scale)
+        self._composer = Composer(catalog, metadata.scale, predicts=self._weighting == "default")
 
     @property
     def finder(self) -> NeighborFinder:

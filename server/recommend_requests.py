@@ -18,6 +18,8 @@ MAX_EXCLUDED = 10_000
 MAX_OVERLAP = 100
 MAX_WITHOUT = 100
 MAX_NEW_SHARE = 0.5
+MAX_EXPLAINED = 50
+"""Items with every term of their scores: each may have a thousand."""
 _EXPLAINED = {
     pb.EXPLANATION_UNSPECIFIED: Explained.NONE,
     pb.EXPLANATION_NONE: Explained.NONE,
@@ -44,6 +46,12 @@ def read_request(request: pb.RecommendRequest) -> RecommendationRequest:
     checks.known(request.explanation, pb.Explanation, "explanation")
     checks.known(request.item_view, item_pb2.ItemView, "item_view")
     checks.count(request.exclude_item_ids, "exclude_item_ids", MAX_EXCLUDED, least=0)
+    if request.explanation == pb.EXPLANATION_FULL and limit > MAX_EXPLAINED:
+        checks.wrong("limit", f"is {limit}, at most {MAX_EXPLAINED} with EXPLANATION_FULL")
+    if request.recipe == pb.RECIPE_POPULAR:
+        for field in ("neighbors", "period"):
+            if request.HasField(field):
+                checks.wrong(field, "is of no use with RECIPE_POPULAR, which asks no neighbors: leave one of them out")
     items = read_item_filter(request.items, "items", checks)
     if request.exclude_item_ids and request.items.candidate_item_ids:
         both = set(request.exclude_item_ids) & set(request.items.candidate_item_ids)

@@ -127,7 +127,7 @@ BAD: dict[str, Bad] = {
     },
     "recommend: unknown recipe": Bad(recommend(recipe=99), ["recipe"]),
     "recommend: negative recipe": Bad(recommend(recipe=-1), ["recipe"]),
-    "recommend: unknown explanation": Bad(recommend(explanation=3), ["explanation"]),
+    "recommend: unknown explanation": Bad(recommend(explanation=4), ["explanation"]),
     "recommend: unknown view": Bad(recommend(item_view=4), ["item_view"]),
     "recommend: 10,001 exclusions": Bad(recommend(exclude_item_ids=["50"] * 10_001), ["exclude_item_ids"]),
     "recommend: 1,001 ratings": Bad(recommend(ratings=[inline()] * 1_001), ["ratings"]),
@@ -147,6 +147,60 @@ BAD: dict[str, Bad] = {
     "recommend: an item twice": Bad(recommend(ratings=[inline("50"), inline("50")]), ["ratings[1].item_id"]),
     "recommend: an item under two ids": Bad(
         recommend(ratings=[inline("50"), inline("imdb:tt0076759")]), ["ratings[1].item_id"]
+    ),
+    "recommend: recipe twice": Bad(recommend(recipe=1, recipe_name="ridge"), ["recipe_name"]),
+    "recommend: recipe name of 101 characters": Bad(recommend(recipe_name="r" * 101), ["recipe_name"]),
+    "recommend: unknown recipe name": Bad(recommend(recipe_name="rigde"), ["recipe_name"]),
+    "recommend: full reasons of 51 items": Bad(recommend(explanation=3, limit=51), ["limit"]),
+    "recommend: neighbors of popular items": Bad(recommend(recipe=4, neighbors=NEIGHBORS(k=3)), ["neighbors"]),
+    "recommend: period of popular items": Bad(recommend(recipe=4, period=HALVING), ["period"]),
+    **{
+        f"recommend: overlap {value}": Bad(
+            recommend(neighbors=NEIGHBORS(min_overlap=value)), ["neighbors.min_overlap"]
+        )
+        for value in (0, -1, 101)
+    },
+    **{
+        f"recommend: {field} {value}": Bad(recommend(**{field: value}), [field])
+        for field, most in (("diversity", 1), ("new_item_share", 0.5))
+        for value in (-0.1, most + 0.01, math.nan, math.inf)
+    },
+    **{
+        f"recommend: {name} {value}": Bad(
+            recommend(recipe=5 if name.startswith("fit") else 1, overrides=OVERRIDES(**{name: value})),
+            [f"overrides.{name}"],
+        )
+        for name in (
+            "query_damping", "sharpness", "score_damping", "recency_half_life", "fit_penalty", "fit_damping"
+        )
+        for value in (-1.0, 20_000.0, math.nan)
+    },
+    "recommend: a number of another recipe": Bad(
+        recommend(overrides=OVERRIDES(fit_penalty=1, sharpness=1)), ["overrides.fit_penalty"]
+    ),
+    "recommend: without what was not rated": Bad(recommend(without_item_ids=["121"]), ["without_item_ids[0]"]),
+    "recommend: without an item twice": Bad(recommend(without_item_ids=["50", "50"]), ["without_item_ids[1]"]),
+    "recommend: without 101 items": Bad(
+        recommend(without_item_ids=[str(item) for item in range(101)]), ["without_item_ids"]
+    ),
+    "recommend: unknown genre": Bad(recommend(items=words(genres=["Komedy"])), ["items.genres.any_of[0]"]),
+    "recommend: unknown tag": Bad(recommend(items=words(tags=["x"])), ["items.tags.any_of[0]"]),
+    "recommend: excluded candidate": Bad(
+        recommend(items=filters.ItemFilter(candidate_item_ids=["50"]), exclude_item_ids=["50"]), ["exclude_item_ids"]
+    ),
+    "recommend: unknown attribute of an item": Bad(
+        recommend(items=filters.ItemFilter(attributes=COLOR)), ["items.attributes.all_of[0].name"]
+    ),
+    "recommend: unknown attribute of a neighbor": Bad(
+        recommend(neighbors=NEIGHBORS(filter=filters.UserFilter(attributes=COLOR))),
+        ["neighbors.filter.attributes.all_of[0].name"],
+    ),
+    "recommend: boost of an unknown genre": Bad(
+        recommend(boosts=[recommendation.Boost(factor=2, genre="Komedy")]), ["boosts[0].genre"]
+    ),
+    "recommend: boost of nothing": Bad(recommend(boosts=[recommendation.Boost(factor=2)]), ["boosts[0]"]),
+    "recommend: boost by -1": Bad(
+        recommend(boosts=[recommendation.Boost(factor=-1, min_year=1990)]), ["boosts[0].factor"]
     ),
     "recommend: everything": Bad(
         recommend(user_id=LONG, limit=0, neighbors=NEIGHBORS(k=0), recipe=9, explanation=9, item_view=9),

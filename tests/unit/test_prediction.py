@@ -117,3 +117,37 @@ class TestPredict:
         assert predicted(neighbors, user, terms).tolist() == pytest.approx(
             predicted(hood, user, terms).tolist(), nan_ok=True
         )
+
+
+class TestAges:
+    def test_a_rating_counts_by_its_age(self) -> None:
+        """A neighbor's rating that counts half weighs half; what the neighbor usually gives stays as it is."""
+        hood: Hood = [({0: 5.0, 1: 3.0}, 1.0), ({0: 1.0, 2: 3.0}, 0.5)]
+        columns = {
+            "hood_rows": np.array([0, 1, 0, 2]),
+            "hood_stars": np.array([5.0, 3.0, 1.0, 3.0]),
+            "lengths": np.array([2, 2]),
+            "user_rows": np.array([1]),
+            "user_stars": np.array([4.0]),
+            "terms": NO_TERMS,
+        }
+        wanted = np.array([0, 1])
+        aged = predict(wanted, weights=np.array([1.0, 0.5]), ages=np.array([0.25, 1.0, 0.5, 1.0]), **columns)
+        alike = predict(wanted, weights=np.array([0.25, 0.25]), **columns)
+        assert aged[0] == pytest.approx(alike[0])
+        assert aged[1] == pytest.approx(predicted(hood, {1: 4.0})[1])
+
+    def test_ratings_that_do_not_count_predict_nothing(self) -> None:
+        """An item whose ratings are all outside the period has no prediction."""
+        found = predict(
+            np.array([0]),
+            hood_rows=np.array([0, 1]),
+            hood_stars=np.array([5.0, 3.0]),
+            lengths=np.array([2]),
+            weights=np.ones(1),
+            user_rows=np.array([1]),
+            user_stars=np.array([4.0]),
+            terms=NO_TERMS,
+            ages=np.array([0.0, 1.0]),
+        )
+        assert np.isnan(found).all()

@@ -13,6 +13,7 @@ from kindred.errors import PreconditionError, SchemaError, StoreInUseError, Stor
 from kindred.stores.edge import EdgeBuilder, EdgeStore
 from tests.support.collection_contract import BOUND, CollectionContract, line_of, other_process
 from tests.support.edge import EdgeBackend
+from tests.support.filter_contract import FilterContract
 from tests.support.store_contract import StoreContract
 from tests.support.stores import METADATA, build, found, profile_of, scanned, write
 
@@ -41,6 +42,13 @@ def metadata(**damage: object) -> bytes:
 
 
 class TestEdgeStore(StoreContract):
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> EdgeBackend:
+        """A data directory that is not there yet."""
+        return EdgeBackend(tmp_path / "data")
+
+
+class TestEdgeFilters(FilterContract):
     @pytest.fixture
     def backend(self, tmp_path: Path) -> EdgeBackend:
         """A data directory that is not there yet."""

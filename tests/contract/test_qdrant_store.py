@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.collection_contract import CollectionContract
+from tests.support.filter_contract import FilterContract
 from tests.support.place import on_qdrant
 from tests.support.qdrant import QdrantBackend
 from tests.support.store_contract import StoreContract
@@ -23,4 +24,8 @@ class TestQdrantStore(_OnQdrant, StoreContract):
 
 
 class TestQdrantCollection(_OnQdrant, CollectionContract):
+    pass
+
+
+class TestQdrantFilters(_OnQdrant, FilterContract):
     pass

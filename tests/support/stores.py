@@ -7,6 +7,7 @@ import numpy as np
 
 from kindred.items import CatalogEntry, Item
 from kindred.ratings import EMPTY_PROFILE, Rated, RatingScale, UserProfile, merge
+from kindred.stores.indexes import IndexKind
 from kindred.stores.port import (
     CollectionBuilder,
     CollectionMetadata,
@@ -24,6 +25,9 @@ METADATA = CollectionMetadata("contract", SCALE, WEIGHTING, "2024-05-06T07:08:09
 
 class StoreBackend(Protocol):
     """A place that can hold one collection, empty at the start of a test."""
+
+    indexed: Mapping[str, IndexKind]
+    """The attributes that have an index, from the next builder or store on."""
 
     opening: str
     """A Python expression, for another process, that opens the place; its value is a `Store` or awaitable to one."""

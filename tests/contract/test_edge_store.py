@@ -8,9 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import qdrant_edge as qe
 
 from kindred.errors import PreconditionError, SchemaError, StoreInUseError, StoreNotLoadedError, UnavailableError
+from kindred.stores.data_dir import DataDir
 from kindred.stores.edge import EdgeBuilder, EdgeStore
+from kindred.stores.indexes import IndexKind
 from tests.support.collection_contract import BOUND, CollectionContract, line_of, other_process
 from tests.support.edge import EdgeBackend
 from tests.support.filter_contract import FilterContract
@@ -53,6 +56,42 @@ class TestEdgeFilters(FilterContract):
     def backend(self, tmp_path: Path) -> EdgeBackend:
         """A data directory that is not there yet."""
         return EdgeBackend(tmp_path / "data")
+
+
+class TestEdgeIndexes:
+    async def test_indexes_are_made_by_a_load_and_by_opening(self, tmp_path: Path) -> None:
+        """A load makes the named indexes and those of activity; opening adds those that are named later."""
+        backend = EdgeBackend(tmp_path / "data", {"age": IndexKind.NUMBER})
+        build(backend, [write("7", profile_of({1: 5.0}))])
+        activity = {"last_rated_at": "Datetime", "rating_count": "Integer"}
+        assert _indexes(backend.path) == activity | {"attributes.age": "Float"}
+        backend.indexed = {"age": IndexKind.KEYWORD, "a.b": IndexKind.BOOL}
+        for _ in range(2):
+            await (await backend.open()).close()
+            assert _indexes(backend.path) == activity | {"attributes.age": "Keyword", 'attributes."a.b"': "Bool"}
+        backend.indexed = {}
+        await (await backend.open()).close()
+        assert _indexes(backend.path) == activity | {"attributes.age": "Keyword", 'attributes."a.b"': "Bool"}
+
+    async def test_what_replaces_a_collection_has_its_indexes(self, tmp_path: Path) -> None:
+        """A successor of an open store gets the indexes that the store was opened with."""
+        backend = EdgeBackend(tmp_path / "data", {"age": IndexKind.NUMBER})
+        build(backend, [write("7", profile_of({1: 5.0}))])
+        store = await backend.open()
+        with store.successor() as builder:
+            builder.commit(METADATA)
+        await store.close()
+        assert "attributes.age" in _indexes(backend.path)
+
+
+def _indexes(path: Path) -> dict[str, str]:
+    """The indexes of the users of a data directory that is closed: kinds by path."""
+    data_dir = DataDir(path)
+    shard = qe.EdgeShard.load(str(data_dir.current() / "users"))
+    found = {path: str(index.data_type).rpartition(".")[2] for path, index in shard.info().payload_schema.items()}
+    shard.close()
+    data_dir.close()
+    return found
 
 
 class TestEdgeCollection(CollectionContract):

@@ -19,6 +19,7 @@ from kindred.stores.qdrant.builder import QdrantBuilder
 from kindred.stores.qdrant.collections import Layout
 from kindred.stores.qdrant.server import QdrantServer
 from kindred.stores.qdrant.store import QdrantStore
+from kindred.user_filter import UserFilter
 from tests.support.qdrant import QdrantBackend
 from tests.support.qdrant_over_edge import RunningQdrant, qdrant_over_edge
 from tests.support.stores import METADATA, build, entry, found, profile_of, sparse, write
@@ -27,6 +28,10 @@ from tests.support.tcp_proxy import Wire, wire_to
 CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "search": lambda store: store.search([sparse({1: 1.0})], 5),
     "search many": lambda store: store.search([sparse({1: 1.0})] * 2, 5),
+    "search filtered": lambda store: store.search([sparse({1: 1.0})], 5, [UserFilter(min_ratings=1)]),
+    "count users": lambda store: store.count_users(),
+    "has attribute": lambda store: store.has_attribute("age"),
+    "some attribute names": lambda store: store.some_attribute_names(),
     "users": lambda store: store.users([7]),
     "write_users": lambda store: store.write_users([write("7", profile_of({2: 5.0}), 2)]),
     "items": lambda store: store.items(),

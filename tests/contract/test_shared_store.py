@@ -16,6 +16,7 @@ from kindred.catalog_writer import CatalogWriter
 from kindred.errors import StoreLoadedError, UnavailableError
 from kindred.items import CatalogEntry, Item
 from kindred.ratings import EMPTY_PROFILE, Rated, merge
+from kindred.stores.indexes import IndexKind
 from kindred.stores.port import RatingCounts, Store, StoredUser, point_id_of
 from kindred.stores.qdrant.builder import QdrantBuilder
 from kindred.stores.qdrant.collections import Layout
@@ -261,6 +262,27 @@ class TestSwap:
         assert params.on_disk_payload
         assert params.sparse_vectors["ratings"].index.on_disk
 
+    async def test_indexes_are_made_by_a_load_and_by_opening(self, backend: QdrantBackend) -> None:
+        """A load makes the indexes that are named; opening a collection makes those that it lacks, once."""
+        backend.indexed = {"age": IndexKind.NUMBER}
+        build(backend, [write("7", profile_of({1: 5.0}))])
+        ours = {"revision": "integer", "rating_count": "integer", "last_rated_at": "datetime"}
+        assert _indexes(backend) == ours | {"attributes.age": "float"}
+        backend.indexed = {"age": IndexKind.KEYWORD, "a.b": IndexKind.BOOL}
+        for _ in range(2):
+            await (await backend.open()).close()
+            assert _indexes(backend) == ours | {"attributes.age": "keyword", 'attributes."a.b"': "bool"}
+
+    async def test_indexes_that_are_there_are_not_made_again(
+        self, qdrant: RunningQdrant, backend: QdrantBackend
+    ) -> None:
+        """Opening a collection that has its indexes asks the server for none."""
+        backend.indexed = {"age": IndexKind.NUMBER, "a.b": IndexKind.BOOL}
+        build(backend, [write("7", profile_of({1: 5.0}))])
+        qdrant.faults.calls.clear()
+        await (await backend.open()).close()
+        assert "CreateFieldIndex" not in qdrant.faults.calls
+
 
 class TestAgreement:
     async def test_edge_and_server_agree(self, backend: QdrantBackend, tmp_path: object) -> None:
@@ -285,6 +307,13 @@ class TestAgreement:
             assert edge.point_ids == server.point_ids
         for store in stores:
             await store.close()
+
+
+def _indexes(backend: QdrantBackend) -> dict[str, str]:
+    client = backend.server.client()
+    schema = client.get_collection(backend.name).payload_schema
+    client.close()
+    return {path: index.data_type.value for path, index in schema.items()}
 
 
 def _generations(backend: QdrantBackend) -> set[str]:

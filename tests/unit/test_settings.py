@@ -7,6 +7,7 @@ from kindred.errors import PreconditionError
 from kindred.eventlog.broker import Broker
 from kindred.recipes import DEFAULT, RECIPES
 from kindred.settings import Settings, load_settings, unknown_variables
+from kindred.stores.indexes import IndexKind
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +66,8 @@ class TestSettings:
             ("drain_grace", "-1"),
             ("drain_grace", "nan"),
             ("metrics_port", "65536"),
+            ("indexed_attributes", "age"),
+            ("indexed_attributes", "age:number,age:bool"),
             ("log_level", "loud"),
             ("log_format", "xml"),
             ("recipe__k", "0"),
@@ -94,6 +97,12 @@ class TestSettings:
         broker = settings.broker()
         assert broker == Broker("a:1, b:2", "t", "d", partitions=3, replication=2, timeout=4.0)
         assert broker.servers() == ["a:1", "b:2"]
+
+    def test_indexed_attributes_are_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Which attributes have an index is one variable: names with kinds; none by default."""
+        assert Settings().indexed() == {}
+        monkeypatch.setenv("KINDRED_INDEXED_ATTRIBUTES", "age:number, country:keyword")
+        assert Settings().indexed() == {"age": IndexKind.NUMBER, "country": IndexKind.KEYWORD}
 
 
 class TestStores:

@@ -30,7 +30,10 @@ OLDEST = (1, 16)
 """The first version with conditional updates and metadata of collections."""
 
 _RETRIED = (
-    *(("qdrant.Points", name) for name in ("Get", "Query", "QueryBatch", "Scroll", "Upsert", "UpdateBatch")),
+    *(
+        ("qdrant.Points", name)
+        for name in ("Count", "CreateFieldIndex", "Get", "Query", "QueryBatch", "Scroll", "Upsert", "UpdateBatch")
+    ),
     *(("qdrant.Collections", name) for name in ("Get", "List", "ListAliases", "Update")),
     ("qdrant.Qdrant", "HealthCheck"),
 )

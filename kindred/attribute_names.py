@@ -1,0 +1,57 @@
+"""Which names the attributes of users have, remembered for a while: filters that name others are refused."""
+
+from collections.abc import Callable, Iterable
+from time import monotonic
+
+from kindred.stores.port import Store
+
+KEEP_KNOWN = 60.0
+"""Seconds for which a name that is there is taken to be there."""
+KEEP_UNKNOWN = 1.0
+"""Seconds for which a name that is not there is not looked for again: somebody may set it any moment."""
+MAX_REMEMBERED = 10_000
+"""Names that are remembered, at most: callers make them up."""
+
+
+class AttributeNames:
+    """What is known of the names in one store.
+
+    Args:
+        store: The store.
+        clock: Seconds, from anywhere.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._sample: frozenset[str] = frozenset()
+        self._sample_until = float("-inf")
+        self._seen: dict[str, tuple[bool, float]] = {}
+        """Whether a name is there, and until when that is believed."""
+
+    async def known(self, asked: Iterable[str]) -> frozenset[str]:
+        """Names that are there: those of the asked that some user has, and others that many have.
+
+        Args:
+            asked: Names that `check_user_filter` finds nothing wrong with.
+
+        Raises:
+            UnavailableError: The store is away.
+        """
+        names = frozenset(asked)
+        if not names:
+            return names
+        if self._clock() >= self._sample_until:
+            self._sample = await self._store.some_attribute_names()
+            self._sample_until = self._clock() + (KEEP_KNOWN if self._sample else KEEP_UNKNOWN)
+        there = [name for name in sorted(names - self._sample) if await self._has(name)]
+        return self._sample.union(there)
+
+    async def _has(self, name: str) -> bool:
+        has, until = self._seen.get(name, (False, float("-inf")))
+        if self._clock() >= until:
+            has = await self._store.has_attribute(name)
+            if len(self._seen) >= MAX_REMEMBERED:
+                self._seen.clear()
+            self._seen[name] = (has, self._clock() + (KEEP_KNOWN if has else KEEP_UNKNOWN))
+        return has

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Iterable
 from time import monotonic
 
+from kindred.errors import InvalidArgumentError
+from kindred.filter_checks import check_known_names
 from kindred.stores.port import Store
+from kindred.user_filter import UserFilter
 
 KEEP_KNOWN = 60.0
 """Seconds for which a name that is there is taken to be there."""
@@ -46,6 +49,23 @@ class AttributeNames:
             self._sample_until = self._clock() + (KEEP_KNOWN if self._sample else KEEP_UNKNOWN)
         there = [name for name in sorted(names - self._sample) if await self._has(name)]
         return self._sample.union(there)
+
+    async def check(self, asked: UserFilter, field: str) -> None:
+        """Refuses a filter that names attributes which nobody has.
+
+        Args:
+            asked: The filter.
+            field: Its path.
+
+        Raises:
+            InvalidArgumentError: It names one; the nearest known ones are told.
+            UnavailableError: The store is away.
+        """
+        if not asked.attributes:
+            return
+        known = await self.known(condition.name for condition in asked.attributes.conditions)
+        if unknown := check_known_names(asked.attributes, known, f"{field}.attributes"):
+            raise InvalidArgumentError(unknown)
 
     async def _has(self, name: str) -> bool:
         has, until = self._seen.get(name, (False, float("-inf")))

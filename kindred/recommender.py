@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.attribute_filter import AttributeFilter
+from kindred.attribute_names import AttributeNames
 from kindred.boosts import unknown_in_boosts
 from kindred.catalog import Catalog
 from kindred.composer import Composer, Segment, Task
@@ -79,6 +80,7 @@ class Recommender:
         self._recipes = recipes
         self._finder = NeighborFinder(store, catalog, cache)
         self._segments = segments
+        self._names = AttributeNames(store)
         self._askers = AskerCache(_ASKERS_BYTES)
         metadata = store.metadata
         self._weighting = metadata.weighting.name
@@ -118,6 +120,16 @@ class Recommender:
         Raises:
             UnavailableError: The store is away.
         """
+        refused = {
+            place: error
+            for place, request in enumerate(requests)
+            if request.neighbors.attributes and (error := await self._refused(request)) is not None
+        }
+        if refused:
+            others = iter(
+                await self.recommend_many([each for place, each in enumerate(requests) if place not in refused])
+            )
+            return [refused[place] if place in refused else next(others) for place in range(len(requests))]
         user_ids = [request.user_id for request in requests if request.user_id is not None]
         guess = self._askers.get(user_ids) if user_ids and self._store.shared else None
         if guess is None:
@@ -130,6 +142,14 @@ class Recommender:
                 attempt = await self._attempt(requests, known)
         answers = iter(await self._answer(attempt))
         return [tasks if isinstance(tasks, KindredError) else next(answers) for tasks in attempt.prepared]
+
+    async def _refused(self, request: RecommendationRequest) -> InvalidArgumentError | None:
+        """What is wrong with the attributes that a request's neighbors are to have."""
+        try:
+            await self._names.check(request.neighbors, "neighbors.filter")
+        except InvalidArgumentError as error:
+            return error
+        return None
 
     async def _attempt(self, requests: Sequence[RecommendationRequest], known: Mapping[str, StoredUser]) -> "_Attempt":
         """Steps 1 to 3, with the users' profiles as they are given."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,6 +13,7 @@ from google.rpc.error_details_pb2 import ResourceInfo
 
 from kindred.events import now_ms
 from kindred.v1 import catalog_service_pb2 as catalog
+from kindred.v1 import filter_pb2 as filters
 from kindred.v1 import item_pb2
 from kindred.v1 import rating_service_pb2 as rating
 from kindred.v1 import recommendation_service_pb2 as recommendation
@@ -108,6 +110,17 @@ def item(**fields: Any) -> item_pb2.Item:
 
 
 NEIGHBORS = recommendation.NeighborOptions
+OVERRIDES = recommendation.RecipeOverrides
+HALVING = filters.RatingPeriod(half_life=Duration(seconds=3_600))
+COLOR = filters.AttributeFilter(
+    all_of=[filters.AttributeCondition(name="no such color", equals=Value(string_value="red"))]
+)
+
+
+def words(**lists: list[str]) -> filters.ItemFilter:
+    """A filter for any of some words."""
+    return filters.ItemFilter(**{name: filters.WordFilter(any_of=given) for name, given in lists.items()})
+
 
 BAD: dict[str, Bad] = {
     # Recommend
@@ -155,9 +168,7 @@ BAD: dict[str, Bad] = {
     "recommend: neighbors of popular items": Bad(recommend(recipe=4, neighbors=NEIGHBORS(k=3)), ["neighbors"]),
     "recommend: period of popular items": Bad(recommend(recipe=4, period=HALVING), ["period"]),
     **{
-        f"recommend: overlap {value}": Bad(
-            recommend(neighbors=NEIGHBORS(min_overlap=value)), ["neighbors.min_overlap"]
-        )
+        f"recommend: overlap {value}": Bad(recommend(neighbors=NEIGHBORS(min_overlap=value)), ["neighbors.min_overlap"])
         for value in (0, -1, 101)
     },
     **{
@@ -170,9 +181,7 @@ BAD: dict[str, Bad] = {
             recommend(recipe=5 if name.startswith("fit") else 1, overrides=OVERRIDES(**{name: value})),
             [f"overrides.{name}"],
         )
-        for name in (
-            "query_damping", "sharpness", "score_damping", "recency_half_life", "fit_penalty", "fit_damping"
-        )
+        for name in ("query_damping", "sharpness", "score_damping", "recency_half_life", "fit_penalty", "fit_damping")
         for value in (-1.0, 20_000.0, math.nan)
     },
     "recommend: a number of another recipe": Bad(

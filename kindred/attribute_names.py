@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from time import monotonic
 
-from kindred.errors import InvalidArgumentError
+from kindred.errors import FieldViolation
 from kindred.filter_checks import check_known_names
 from kindred.stores.port import Store
 from kindred.user_filter import UserFilter
@@ -50,22 +50,20 @@ class AttributeNames:
         there = [name for name in sorted(names - self._sample) if await self._has(name)]
         return self._sample.union(there)
 
-    async def check(self, asked: UserFilter, field: str) -> None:
-        """Refuses a filter that names attributes which nobody has.
+    async def check(self, asked: UserFilter, field: str) -> list[FieldViolation]:
+        """Which attributes a filter names that nobody has, with the nearest known ones.
 
         Args:
             asked: The filter.
             field: Its path.
 
         Raises:
-            InvalidArgumentError: It names one; the nearest known ones are told.
             UnavailableError: The store is away.
         """
         if not asked.attributes:
-            return
+            return []
         known = await self.known(condition.name for condition in asked.attributes.conditions)
-        if unknown := check_known_names(asked.attributes, known, f"{field}.attributes"):
-            raise InvalidArgumentError(unknown)
+        return check_known_names(asked.attributes, known, f"{field}.attributes")
 
     async def _has(self, name: str) -> bool:
         has, until = self._seen.get(name, (False, float("-inf")))

@@ -6,7 +6,7 @@ The steps are in docs/recipes.md, and what the numbers were measured to do in do
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kindred.errors import FieldViolation, InvalidArgumentError
+from kindred.errors import FieldViolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,16 +186,13 @@ RECIPES = {recipe.name: recipe for recipe in (DEFAULT, RIDGE, TUTORIAL_SIMILARIT
 DEFAULT_OF_WEIGHTING = {"default": "default", "zscore": "tutorial-ratings"}
 
 
-def overridden(recipe: Recipe, overrides: Mapping[str, float], field: str = "overrides") -> Recipe:
-    """A recipe with the numbers of a request.
+def wrong_numbers(recipe: Recipe, overrides: Mapping[str, float], field: str = "overrides") -> list[FieldViolation]:
+    """What is wrong with the numbers of a request: not used by the recipe, or out of their range.
 
     Args:
         recipe: The recipe.
         overrides: Numbers by name.
-        field: The path of the overrides, for messages.
-
-    Raises:
-        InvalidArgumentError: A number is none that the recipe uses, or out of its range.
+        field: The path of the overrides.
     """
     violations = []
     for name, value in overrides.items():
@@ -206,6 +203,4 @@ def overridden(recipe: Recipe, overrides: Mapping[str, float], field: str = "ove
             )
         elif not BOUNDS[name].contain(value):
             violations.append(FieldViolation(f"{field}.{name}", f"is {value:g}, must be {BOUNDS[name]}"))
-    if violations:
-        raise InvalidArgumentError(violations)
-    return recipe.with_numbers(overrides) if overrides else recipe
+    return violations

@@ -24,7 +24,7 @@ from kindred.neighbors import NeighborFinder, NeighborQuery
 from kindred.opinions import OpinionReader
 from kindred.profile_cache import AskerCache, ProfileCache
 from kindred.ratings import EMPTY_PROFILE, Attributes
-from kindred.recipes import DEFAULT_OF_WEIGHTING, Recipe, overridden
+from kindred.recipes import DEFAULT_OF_WEIGHTING, Recipe, wrong_numbers
 from kindred.recommendation import Counterfactual, Explained, RecommendationAnswer, RecommendationRequest
 from kindred.scoring import Neighborhood
 from kindred.stores.port import Hits, Store, StoredUser, point_id_of
@@ -120,44 +120,33 @@ class Recommender:
         Raises:
             UnavailableError: The store is away.
         """
-        refused = {
-            place: error
-            for place, request in enumerate(requests)
-            if request.neighbors.attributes and (error := await self._refused(request)) is not None
-        }
-        if refused:
-            others = iter(
-                await self.recommend_many([each for place, each in enumerate(requests) if place not in refused])
-            )
-            return [refused[place] if place in refused else next(others) for place in range(len(requests))]
+        unknown = [await self._names.check(request.neighbors, "neighbors.filter") for request in requests]
         user_ids = [request.user_id for request in requests if request.user_id is not None]
         guess = self._askers.get(user_ids) if user_ids and self._store.shared else None
         if guess is None:
-            attempt = await self._attempt(requests, await self._stored(user_ids))
+            attempt = await self._attempt(requests, unknown, await self._stored(user_ids))
         else:
             # One round trip instead of two: searches with what they rated when they last asked, and reads what they
             # rate now. Only if that is the same does the answer count.
-            known, attempt = await asyncio.gather(self._stored(user_ids), self._attempt(requests, guess))
+            known, attempt = await asyncio.gather(self._stored(user_ids), self._attempt(requests, unknown, guess))
             if not _are_the_same(known, guess):
-                attempt = await self._attempt(requests, known)
+                attempt = await self._attempt(requests, unknown, known)
         answers = iter(await self._answer(attempt))
         return [tasks if isinstance(tasks, KindredError) else next(answers) for tasks in attempt.prepared]
 
-    async def _refused(self, request: RecommendationRequest) -> InvalidArgumentError | None:
-        """What is wrong with the attributes that a request's neighbors are to have."""
-        try:
-            await self._names.check(request.neighbors, "neighbors.filter")
-        except InvalidArgumentError as error:
-            return error
-        return None
-
-    async def _attempt(self, requests: Sequence[RecommendationRequest], known: Mapping[str, StoredUser]) -> "_Attempt":
-        """Steps 1 to 3, with the users' profiles as they are given."""
+    async def _attempt(
+        self,
+        requests: Sequence[RecommendationRequest],
+        unknown: Sequence[Sequence[FieldViolation]],
+        known: Mapping[str, StoredUser],
+    ) -> "_Attempt":
+        """Steps 1 to 3, with the users' profiles as they are given, and what is wrong with filters of neighbors."""
         prepared: list[tuple[Task, ...] | KindredError] = []
         now = time_ns() // 1_000_000
-        for request in requests:
+        for request, violations in zip(requests, unknown, strict=True):
             try:
-                prepared.append(self._prepare(request, known.get(request.user_id or ""), now))
+                recipe = self._checked(request, violations)
+                prepared.append(self._prepare(request, recipe, known.get(request.user_id or ""), now))
             except KindredError as error:
                 prepared.append(error)
         searching = [
@@ -175,14 +164,25 @@ class Recommender:
                 self._askers.put(user_id, user)
         return known
 
-    def _prepare(self, request: RecommendationRequest, stored: StoredUser | None, now: int) -> tuple[Task, ...]:
+    def _checked(self, request: RecommendationRequest, unknown: Sequence[FieldViolation]) -> Recipe:
+        """The recipe of a request that makes sense for this collection; everything that is wrong is named at once."""
+        masks, recipe = self._catalog.masks, self._recipe(request)
+        violations = [
+            *masks.check(request.items),
+            *unknown,
+            *wrong_numbers(recipe, request.overrides),
+            *unknown_in_boosts(request.boosts, masks, "boosts"),
+        ]
+        if violations:
+            raise InvalidArgumentError(violations)
+        masks.candidate_rows(request.items.candidates)
+        return recipe.with_numbers(request.overrides) if request.overrides else recipe
+
+    def _prepare(
+        self, request: RecommendationRequest, recipe: Recipe, stored: StoredUser | None, now: int
+    ) -> tuple[Task, ...]:
         """Steps 1 and 2: the opinions and the query."""
         catalog = self._catalog
-        recipe = self._recipe(request)
-        unknown = catalog.masks.check(request.items) + unknown_in_boosts(request.boosts, catalog.masks, "boosts")
-        if unknown:
-            raise InvalidArgumentError(unknown)
-        catalog.masks.candidate_rows(request.items.candidates)
         profile = EMPTY_PROFILE if stored is None else stored.profile
         opinions = self._reader.read(profile, request.ratings)
         named = [row for item_id in request.excluded if (row := catalog.row_of(item_id)) is not None]
@@ -232,7 +232,7 @@ class Recommender:
                 f"recipe {recipe.name!r} needs a collection loaded with --weighting {recipe.weighting}, this one has "
                 f"{weighting}; use recipe {DEFAULT_OF_WEIGHTING[weighting]!r} or load again with --replace",
             )
-        return overridden(recipe, request.overrides)
+        return recipe
 
     async def _answer(self, attempt: "_Attempt") -> list[RecommendationAnswer]:
         """Steps 4 to 8 for the requests that are right."""

@@ -17,6 +17,9 @@ _EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 
 CALLS = Counter("kindred_calls_total", "gRPC calls answered.", ["method", "code"])
 CALL_SECONDS = Histogram("kindred_call_seconds", "Time to answer a gRPC call.", ["method"], buckets=_SECONDS)
+RECOMMENDATIONS = Counter(
+    "kindred_recommendations_total", "Recommendations by recipe and by what answered.", ["recipe", "strategy"]
+)
 STREAMS = Gauge("kindred_streams", "gRPC streams that are open.", ["method"], multiprocess_mode="livesum")
 EVENTS = Counter("kindred_events_total", "Events read, by what became of them.", ["outcome"])
 DEAD_LETTERS = Counter("kindred_dead_letters_total", "Events that can never be applied, by reason.", ["reason"])

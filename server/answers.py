@@ -19,6 +19,7 @@ from kindred.recommendation import (
     Source,
     Strategy,
 )
+from kindred.telemetry import RECOMMENDATIONS
 from kindred.v1 import filter_pb2, item_pb2
 from kindred.v1 import recommendation_service_pb2 as pb
 from server.messages import item_message, put_value
@@ -68,6 +69,7 @@ class AnswerWriter:
             answer: The recommender's.
             view: How much of each item, an `ItemView`.
         """
+        RECOMMENDATIONS.labels(answer.recipe, answer.strategy.value).inc()
         sources = [item.source for item in answer.items]
         response = pb.RecommendResponse(
             recommendations=[self._recommendation(item, view) for item in answer.items],

@@ -43,6 +43,7 @@ def read_request(request: pb.RecommendRequest) -> RecommendationRequest:
     limit = checks.bounded(request, "limit", MAX_LIMIT, DEFAULT_LIMIT)
     k = checks.bounded(request.neighbors, "k", MAX_K, 1, above="neighbors.")
     min_overlap = checks.bounded(request.neighbors, "min_overlap", MAX_OVERLAP, 1, above="neighbors.")
+    recipe = _read_recipe(request, checks)
     checks.known(request.explanation, pb.Explanation, "explanation")
     checks.known(request.item_view, item_pb2.ItemView, "item_view")
     checks.count(request.exclude_item_ids, "exclude_item_ids", MAX_EXCLUDED, least=0)
@@ -68,7 +69,7 @@ def read_request(request: pb.RecommendRequest) -> RecommendationRequest:
         min_overlap=min_overlap,
         neighbors=read_user_filter(request.neighbors.filter, "neighbors.filter", checks),
         period=read_period(request.period, "period", checks),
-        recipe=_read_recipe(request, checks),
+        recipe=recipe,
         overrides=_read_overrides(request, checks),
         boosts=read_boosts(request.boosts, "boosts", checks),
         diversity=_read_share(request, "diversity", 1.0, checks),

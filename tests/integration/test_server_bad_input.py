@@ -187,7 +187,7 @@ BAD: dict[str, Bad] = {
     "recommend: a number of another recipe": Bad(
         recommend(overrides=OVERRIDES(fit_penalty=1, sharpness=1)), ["overrides.fit_penalty"]
     ),
-    "recommend: without what was not rated": Bad(recommend(without_item_ids=["121"]), ["without_item_ids[0]"]),
+    "recommend: without what was not rated": Bad(recommend(without_item_ids=["unrated"]), ["without_item_ids[0]"]),
     "recommend: without an item twice": Bad(recommend(without_item_ids=["50", "50"]), ["without_item_ids[1]"]),
     "recommend: without 101 items": Bad(
         recommend(without_item_ids=[str(item) for item in range(101)]), ["without_item_ids"]

@@ -6,7 +6,7 @@ from kindred.errors import InvalidArgumentError, ItemNotFoundError
 from kindred.items import CatalogEntry, Item
 from kindred.opinions import OpinionReader
 from kindred.ratings import EMPTY_PROFILE, Rated, RatingScale, Reaction, Retracted, UserProfile, merge
-from kindred.recipes import DEFAULT, RIDGE, overridden
+from kindred.recipes import DEFAULT, RIDGE, Recipe
 from kindred.recommendation import InlineRating
 from kindred.weighting import LikingWeighting
 
@@ -76,9 +76,9 @@ def test_a_dislike_without_a_number_weighs_nothing(reader: OpinionReader, catalo
 
 
 @pytest.mark.parametrize("recipe", [DEFAULT, RIDGE])
-def test_older_ratings_count_less(reader: OpinionReader, catalog: Catalog, recipe: object) -> None:
+def test_older_ratings_count_less(reader: OpinionReader, catalog: Catalog, recipe: Recipe) -> None:
     """With a half-life of H a rating counts half for each H newer ones; the request's are the newest."""
-    fading = overridden(recipe, {"recency_half_life": 2.0, "query_damping": 0.0})  # type: ignore[arg-type]  # recipes
+    fading = recipe.with_numbers({"recency_half_life": 2.0, "query_damping": 0.0})
     opinions = reader.read(profile(i0=10, i1=30, i2=30, i3=20), [InlineRating("5", Reaction.LIKE)])
     query = opinions.query(fading, catalog)
     assert opinions.rows.tolist() == [0, 1, 2, 3, 5]

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
@@ -154,6 +155,66 @@ STRATEGY_POPULAR_FALLBACK: Strategy.ValueType  # 3
 STRATEGY_POPULAR: Strategy.ValueType  # 4
 """Popular items were asked for (RECIPE_POPULAR)."""
 Global___Strategy: _TypeAlias = Strategy  # noqa: Y015
+
+class _Similarity:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SimilarityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Similarity.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SIMILARITY_UNSPECIFIED: _Similarity.ValueType  # 0
+    """Never returned."""
+    SIMILARITY_RATERS: _Similarity.ValueType  # 1
+    """The same people like both."""
+    SIMILARITY_CONTENT: _Similarity.ValueType  # 2
+    """They share genres and tags."""
+
+class Similarity(_Similarity, metaclass=_SimilarityEnumTypeWrapper):
+    """What a similarity is computed from."""
+
+SIMILARITY_UNSPECIFIED: Similarity.ValueType  # 0
+"""Never returned."""
+SIMILARITY_RATERS: Similarity.ValueType  # 1
+"""The same people like both."""
+SIMILARITY_CONTENT: Similarity.ValueType  # 2
+"""They share genres and tags."""
+Global___Similarity: _TypeAlias = Similarity  # noqa: Y015
+
+class _Window:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WindowEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Window.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WINDOW_UNSPECIFIED: _Window.ValueType  # 0
+    """The same as WINDOW_ALL."""
+    WINDOW_DAY: _Window.ValueType  # 1
+    """24 hours."""
+    WINDOW_WEEK: _Window.ValueType  # 2
+    """7 days."""
+    WINDOW_MONTH: _Window.ValueType  # 3
+    """30 days."""
+    WINDOW_YEAR: _Window.ValueType  # 4
+    """365 days."""
+    WINDOW_ALL: _Window.ValueType  # 5
+    """Of all time."""
+
+class Window(_Window, metaclass=_WindowEnumTypeWrapper):
+    """The span before its end."""
+
+WINDOW_UNSPECIFIED: Window.ValueType  # 0
+"""The same as WINDOW_ALL."""
+WINDOW_DAY: Window.ValueType  # 1
+"""24 hours."""
+WINDOW_WEEK: Window.ValueType  # 2
+"""7 days."""
+WINDOW_MONTH: Window.ValueType  # 3
+"""30 days."""
+WINDOW_YEAR: Window.ValueType  # 4
+"""365 days."""
+WINDOW_ALL: Window.ValueType  # 5
+"""Of all time."""
+Global___Window: _TypeAlias = Window  # noqa: Y015
 
 @_typing.final
 class RecommendRequest(_message.Message):
@@ -999,3 +1060,350 @@ class WatchRecommendationsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchRecommendationsResponse: _TypeAlias = WatchRecommendationsResponse  # noqa: Y015
+
+@_typing.final
+class ListSimilarItemsRequest(_message.Message):
+    """What to find similar items to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    ITEM_VIEW_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """The item, by its own id or an external one."""
+    limit: _builtins.int
+    """How many items to return, 1 to 500. Default 10."""
+    item_view: _item_pb2.ItemView.ValueType
+    """How much of each item to return."""
+    @_builtins.property
+    def items(self) -> _filter_pb2.ItemFilter:
+        """Which items may be returned."""
+
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        limit: _builtins.int | None = ...,
+        items: _filter_pb2.ItemFilter | None = ...,
+        item_view: _item_pb2.ItemView.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "items", b"items", "limit", b"limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "item_id", b"item_id", "item_view", b"item_view", "items", b"items", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+
+Global___ListSimilarItemsRequest: _TypeAlias = ListSimilarItemsRequest  # noqa: Y015
+
+@_typing.final
+class ListSimilarItemsResponse(_message.Message):
+    """The answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    RATERS_USED_FIELD_NUMBER: _builtins.int
+    FILTER_EFFECTS_FIELD_NUMBER: _builtins.int
+    raters_used: _builtins.int
+    """How many users who like the item were asked."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___SimilarItem]:
+        """The most similar first: those that share raters, then those that share genres and tags only."""
+
+    @_builtins.property
+    def filter_effects(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterEffect]:
+        """If there are fewer items than asked for: what each filter of the request has left out."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___SimilarItem] | None = ...,
+        raters_used: _builtins.int = ...,
+        filter_effects: _abc.Iterable[Global___FilterEffect] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter_effects", b"filter_effects", "items", b"items", "raters_used", b"raters_used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSimilarItemsResponse: _TypeAlias = ListSimilarItemsResponse  # noqa: Y015
+
+@_typing.final
+class SimilarItem(_message.Message):
+    """One similar item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    SUPPORT_FIELD_NUMBER: _builtins.int
+    score: _builtins.float
+    """Higher is more similar. Comparable within one kind of one answer only."""
+    similarity: Global___Similarity.ValueType
+    """What it is computed from."""
+    support: _builtins.int
+    """How many of the users who were asked have rated it. 0 for SIMILARITY_CONTENT."""
+    @_builtins.property
+    def item(self) -> _item_pb2.Item:
+        """The item, as much of it as `item_view` asks for."""
+
+    def __init__(
+        self,
+        *,
+        item: _item_pb2.Item | None = ...,
+        score: _builtins.float = ...,
+        similarity: Global___Similarity.ValueType = ...,
+        support: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "score", b"score", "similarity", b"similarity", "support", b"support"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarItem: _TypeAlias = SimilarItem  # noqa: Y015
+
+@_typing.final
+class ListSimilarUsersRequest(_message.Message):
+    """Whom to find similar users to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    RATINGS_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    MIN_OVERLAP_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    AT_LEAST_AS_FRESH_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """The stored user, 1 to 256 characters. May be left out if `ratings` are given."""
+    limit: _builtins.int
+    """How many users to return, 1 to 500. Default 10."""
+    min_overlap: _builtins.int
+    """How many of the query's items a user must have rated, 1 (default) to 100."""
+    at_least_as_fresh: _builtins.str
+    """As in Recommend."""
+    @_builtins.property
+    def ratings(self) -> _containers.RepeatedCompositeFieldContainer[Global___InlineRating]:
+        """Ratings for this request alone, at most 1,000. They overlay the stored ones item by item; nothing is stored."""
+
+    @_builtins.property
+    def filter(self) -> _filter_pb2.UserFilter:
+        """Who may be returned. The user never is."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        ratings: _abc.Iterable[Global___InlineRating] | None = ...,
+        limit: _builtins.int | None = ...,
+        min_overlap: _builtins.int | None = ...,
+        filter: _filter_pb2.UserFilter | None = ...,
+        at_least_as_fresh: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_min_overlap", b"_min_overlap", "filter", b"filter", "limit", b"limit", "min_overlap", b"min_overlap"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_min_overlap", b"_min_overlap", "at_least_as_fresh", b"at_least_as_fresh", "filter", b"filter", "limit", b"limit", "min_overlap", b"min_overlap", "ratings", b"ratings", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    _WhichOneofReturnType__min_overlap: _TypeAlias = _typing.Literal["min_overlap"]  # noqa: Y015
+    _WhichOneofArgType__min_overlap: _TypeAlias = _typing.Literal["_min_overlap", b"_min_overlap"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_overlap) -> _WhichOneofReturnType__min_overlap | None: ...
+
+Global___ListSimilarUsersRequest: _TypeAlias = ListSimilarUsersRequest  # noqa: Y015
+
+@_typing.final
+class ListSimilarUsersResponse(_message.Message):
+    """The answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USERS_FIELD_NUMBER: _builtins.int
+    FILTER_EFFECTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___SimilarUser]:
+        """The most similar first; ties by user id."""
+
+    @_builtins.property
+    def filter_effects(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterEffect]:
+        """If there are fewer users than asked for: what the filter of the request has left out."""
+
+    def __init__(
+        self,
+        *,
+        users: _abc.Iterable[Global___SimilarUser] | None = ...,
+        filter_effects: _abc.Iterable[Global___FilterEffect] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter_effects", b"filter_effects", "users", b"users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSimilarUsersResponse: _TypeAlias = ListSimilarUsersResponse  # noqa: Y015
+
+@_typing.final
+class SimilarUser(_message.Message):
+    """One similar user."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    SHARED_ITEMS_FIELD_NUMBER: _builtins.int
+    RATED_ITEMS_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Who it is."""
+    similarity: _builtins.float
+    """The dot product of the query and the user's vector: comparable within one answer only."""
+    shared_items: _builtins.int
+    """How many of the query's items they have rated."""
+    rated_items: _builtins.int
+    """How many items they have rated."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        similarity: _builtins.float = ...,
+        shared_items: _builtins.int = ...,
+        rated_items: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rated_items", b"rated_items", "shared_items", b"shared_items", "similarity", b"similarity", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarUser: _TypeAlias = SimilarUser  # noqa: Y015
+
+@_typing.final
+class ListPopularItemsRequest(_message.Message):
+    """What is popular, where."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    USERS_FIELD_NUMBER: _builtins.int
+    ITEM_VIEW_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """How many items to return, 1 to 500. Default 10."""
+    window: Global___Window.ValueType
+    """When the ratings were given. Default: at any time."""
+    item_view: _item_pb2.ItemView.ValueType
+    """How much of each item to return."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """The end of the window. Default: now."""
+
+    @_builtins.property
+    def items(self) -> _filter_pb2.ItemFilter:
+        """Which items may be returned."""
+
+    @_builtins.property
+    def users(self) -> _filter_pb2.UserFilter:
+        """Whose ratings count. Default: everyone's."""
+
+    def __init__(
+        self,
+        *,
+        limit: _builtins.int | None = ...,
+        window: Global___Window.ValueType = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        items: _filter_pb2.ItemFilter | None = ...,
+        users: _filter_pb2.UserFilter | None = ...,
+        item_view: _item_pb2.ItemView.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "items", b"items", "limit", b"limit", "until", b"until", "users", b"users"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "item_view", b"item_view", "items", b"items", "limit", b"limit", "until", b"until", "users", b"users", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+
+Global___ListPopularItemsRequest: _TypeAlias = ListPopularItemsRequest  # noqa: Y015
+
+@_typing.final
+class ListPopularItemsResponse(_message.Message):
+    """The answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    COUNTED_AT_FIELD_NUMBER: _builtins.int
+    USERS_COUNTED_FIELD_NUMBER: _builtins.int
+    FILTER_EFFECTS_FIELD_NUMBER: _builtins.int
+    users_counted: _builtins.int
+    """How many users' ratings were counted."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PopularItem]:
+        """The most liked first; ties by item id."""
+
+    @_builtins.property
+    def counted_at(self) -> _timestamp_pb2.Timestamp:
+        """When the ratings were counted: they may have changed since (KINDRED_POPULARITY_AGE)."""
+
+    @_builtins.property
+    def filter_effects(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterEffect]:
+        """If there are fewer items than asked for: what each filter of the request has left out."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___PopularItem] | None = ...,
+        counted_at: _timestamp_pb2.Timestamp | None = ...,
+        users_counted: _builtins.int = ...,
+        filter_effects: _abc.Iterable[Global___FilterEffect] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counted_at", b"counted_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counted_at", b"counted_at", "filter_effects", b"filter_effects", "items", b"items", "users_counted", b"users_counted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPopularItemsResponse: _TypeAlias = ListPopularItemsResponse  # noqa: Y015
+
+@_typing.final
+class PopularItem(_message.Message):
+    """One popular item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_FIELD_NUMBER: _builtins.int
+    LIKES_FIELD_NUMBER: _builtins.int
+    RATINGS_FIELD_NUMBER: _builtins.int
+    likes: _builtins.int
+    """How many of the users counted like it (four stars of five or more)."""
+    ratings: _builtins.int
+    """How many of them have rated it."""
+    @_builtins.property
+    def item(self) -> _item_pb2.Item:
+        """The item, as much of it as `item_view` asks for."""
+
+    def __init__(
+        self,
+        *,
+        item: _item_pb2.Item | None = ...,
+        likes: _builtins.int = ...,
+        ratings: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "likes", b"likes", "ratings", b"ratings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PopularItem: _TypeAlias = PopularItem  # noqa: Y015

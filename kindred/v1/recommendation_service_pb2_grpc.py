@@ -50,6 +50,21 @@ class RecommendationServiceStub:
                 request_serializer=kindred_dot_v1_dot_recommendation__service__pb2.WatchRecommendationsRequest.SerializeToString,
                 response_deserializer=kindred_dot_v1_dot_recommendation__service__pb2.WatchRecommendationsResponse.FromString,
                 _registered_method=True)
+        self.ListSimilarItems = channel.unary_unary(
+                '/kindred.v1.RecommendationService/ListSimilarItems',
+                request_serializer=kindred_dot_v1_dot_recommendation__service__pb2.ListSimilarItemsRequest.SerializeToString,
+                response_deserializer=kindred_dot_v1_dot_recommendation__service__pb2.ListSimilarItemsResponse.FromString,
+                _registered_method=True)
+        self.ListSimilarUsers = channel.unary_unary(
+                '/kindred.v1.RecommendationService/ListSimilarUsers',
+                request_serializer=kindred_dot_v1_dot_recommendation__service__pb2.ListSimilarUsersRequest.SerializeToString,
+                response_deserializer=kindred_dot_v1_dot_recommendation__service__pb2.ListSimilarUsersResponse.FromString,
+                _registered_method=True)
+        self.ListPopularItems = channel.unary_unary(
+                '/kindred.v1.RecommendationService/ListPopularItems',
+                request_serializer=kindred_dot_v1_dot_recommendation__service__pb2.ListPopularItemsRequest.SerializeToString,
+                response_deserializer=kindred_dot_v1_dot_recommendation__service__pb2.ListPopularItemsResponse.FromString,
+                _registered_method=True)
 
 
 class RecommendationServiceServicer:
@@ -81,6 +96,29 @@ class RecommendationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSimilarItems(self, request, context):
+        """Items that the people who like an item like, too. An item with few raters gets the items nearest to it in genres
+        and tags, and each says which of the two it is. NOT_FOUND if the catalog lacks the item.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSimilarUsers(self, request, context):
+        """The people who rate like a user. FAILED_PRECONDITION unless the server's operator allows users to be named
+        (KINDRED_NAME_NEIGHBORS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPopularItems(self, request, context):
+        """What most users like: of all time or lately, of everyone or of some, of all items or of some.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecommendationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -98,6 +136,21 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.WatchRecommendations,
                     request_deserializer=kindred_dot_v1_dot_recommendation__service__pb2.WatchRecommendationsRequest.FromString,
                     response_serializer=kindred_dot_v1_dot_recommendation__service__pb2.WatchRecommendationsResponse.SerializeToString,
+            ),
+            'ListSimilarItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSimilarItems,
+                    request_deserializer=kindred_dot_v1_dot_recommendation__service__pb2.ListSimilarItemsRequest.FromString,
+                    response_serializer=kindred_dot_v1_dot_recommendation__service__pb2.ListSimilarItemsResponse.SerializeToString,
+            ),
+            'ListSimilarUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSimilarUsers,
+                    request_deserializer=kindred_dot_v1_dot_recommendation__service__pb2.ListSimilarUsersRequest.FromString,
+                    response_serializer=kindred_dot_v1_dot_recommendation__service__pb2.ListSimilarUsersResponse.SerializeToString,
+            ),
+            'ListPopularItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPopularItems,
+                    request_deserializer=kindred_dot_v1_dot_recommendation__service__pb2.ListPopularItemsRequest.FromString,
+                    response_serializer=kindred_dot_v1_dot_recommendation__service__pb2.ListPopularItemsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -182,6 +235,87 @@ class RecommendationService:
             '/kindred.v1.RecommendationService/WatchRecommendations',
             kindred_dot_v1_dot_recommendation__service__pb2.WatchRecommendationsRequest.SerializeToString,
             kindred_dot_v1_dot_recommendation__service__pb2.WatchRecommendationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSimilarItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kindred.v1.RecommendationService/ListSimilarItems',
+            kindred_dot_v1_dot_recommendation__service__pb2.ListSimilarItemsRequest.SerializeToString,
+            kindred_dot_v1_dot_recommendation__service__pb2.ListSimilarItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSimilarUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kindred.v1.RecommendationService/ListSimilarUsers',
+            kindred_dot_v1_dot_recommendation__service__pb2.ListSimilarUsersRequest.SerializeToString,
+            kindred_dot_v1_dot_recommendation__service__pb2.ListSimilarUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPopularItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kindred.v1.RecommendationService/ListPopularItems',
+            kindred_dot_v1_dot_recommendation__service__pb2.ListPopularItemsRequest.SerializeToString,
+            kindred_dot_v1_dot_recommendation__service__pb2.ListPopularItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,16 @@ class RecommendationServiceStub:
     listens. Changes in quick succession make one answer. Ends with OK when the server stops: call again, another one
     answers. RESOURCE_EXHAUSTED if this server or this caller has too many of these streams open.
     """
+    ListSimilarItems: _grpc.UnaryUnaryMultiCallable[_recommendation_service_pb2.ListSimilarItemsRequest, _recommendation_service_pb2.ListSimilarItemsResponse]
+    """Items that the people who like an item like, too. An item with few raters gets the items nearest to it in genres
+    and tags, and each says which of the two it is. NOT_FOUND if the catalog lacks the item.
+    """
+    ListSimilarUsers: _grpc.UnaryUnaryMultiCallable[_recommendation_service_pb2.ListSimilarUsersRequest, _recommendation_service_pb2.ListSimilarUsersResponse]
+    """The people who rate like a user. FAILED_PRECONDITION unless the server's operator allows users to be named
+    (KINDRED_NAME_NEIGHBORS).
+    """
+    ListPopularItems: _grpc.UnaryUnaryMultiCallable[_recommendation_service_pb2.ListPopularItemsRequest, _recommendation_service_pb2.ListPopularItemsResponse]
+    """What most users like: of all time or lately, of everyone or of some, of all items or of some."""
 
 @_typing.type_check_only
 class RecommendationServiceAsyncStub(RecommendationServiceStub):
@@ -63,6 +73,16 @@ class RecommendationServiceAsyncStub(RecommendationServiceStub):
     listens. Changes in quick succession make one answer. Ends with OK when the server stops: call again, another one
     answers. RESOURCE_EXHAUSTED if this server or this caller has too many of these streams open.
     """
+    ListSimilarItems: _aio.UnaryUnaryMultiCallable[_recommendation_service_pb2.ListSimilarItemsRequest, _recommendation_service_pb2.ListSimilarItemsResponse]  # type: ignore[assignment]
+    """Items that the people who like an item like, too. An item with few raters gets the items nearest to it in genres
+    and tags, and each says which of the two it is. NOT_FOUND if the catalog lacks the item.
+    """
+    ListSimilarUsers: _aio.UnaryUnaryMultiCallable[_recommendation_service_pb2.ListSimilarUsersRequest, _recommendation_service_pb2.ListSimilarUsersResponse]  # type: ignore[assignment]
+    """The people who rate like a user. FAILED_PRECONDITION unless the server's operator allows users to be named
+    (KINDRED_NAME_NEIGHBORS).
+    """
+    ListPopularItems: _aio.UnaryUnaryMultiCallable[_recommendation_service_pb2.ListPopularItemsRequest, _recommendation_service_pb2.ListPopularItemsResponse]  # type: ignore[assignment]
+    """What most users like: of all time or lately, of everyone or of some, of all items or of some."""
 
 class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers "what would this person like?"."""
@@ -96,5 +116,33 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
         listens. Changes in quick succession make one answer. Ends with OK when the server stops: call again, another one
         answers. RESOURCE_EXHAUSTED if this server or this caller has too many of these streams open.
         """
+
+    @_abc_1.abstractmethod
+    def ListSimilarItems(
+        self,
+        request: _recommendation_service_pb2.ListSimilarItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommendation_service_pb2.ListSimilarItemsResponse, _abc.Awaitable[_recommendation_service_pb2.ListSimilarItemsResponse]]:
+        """Items that the people who like an item like, too. An item with few raters gets the items nearest to it in genres
+        and tags, and each says which of the two it is. NOT_FOUND if the catalog lacks the item.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSimilarUsers(
+        self,
+        request: _recommendation_service_pb2.ListSimilarUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommendation_service_pb2.ListSimilarUsersResponse, _abc.Awaitable[_recommendation_service_pb2.ListSimilarUsersResponse]]:
+        """The people who rate like a user. FAILED_PRECONDITION unless the server's operator allows users to be named
+        (KINDRED_NAME_NEIGHBORS).
+        """
+
+    @_abc_1.abstractmethod
+    def ListPopularItems(
+        self,
+        request: _recommendation_service_pb2.ListPopularItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommendation_service_pb2.ListPopularItemsResponse, _abc.Awaitable[_recommendation_service_pb2.ListPopularItemsResponse]]:
+        """What most users like: of all time or lately, of everyone or of some, of all items or of some."""
 
 def add_RecommendationServiceServicer_to_server(servicer: RecommendationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

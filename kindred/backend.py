@@ -12,10 +12,15 @@ from kindred.errors import UnavailableError
 from kindred.eventlog.broker import AppliedTo
 from kindred.events import EventDecoder
 from kindred.freshness import Freshness
+from kindred.nearest_users import NearestUsers
+from kindred.popular_lists import PopularLists
 from kindred.profile_cache import ProfileCache
 from kindred.recipes import Recipe
 from kindred.recommender import Recommender
+from kindred.segments import Segments
 from kindred.settings import Settings
+from kindred.similar_items import SimilarItems
+from kindred.similar_users import SimilarUsers
 from kindred.stores.choice import open_store
 from kindred.stores.port import Store
 from kindred.updater import ProfileUpdater
@@ -33,6 +38,10 @@ class Backend:
         recommender: Answers.
         recipes: The recipes by name.
         names_neighbors: Whether users may be told who their neighbors are.
+        similar_items: Finds items like an item.
+        similar_users: Finds users like a user.
+        popular: Counts what is popular lately, and among some.
+        segments: Counts what is popular among people like a newcomer.
         updater: Applies events.
         decoder: Reads events.
         freshness: Waits for events to be applied.
@@ -45,6 +54,10 @@ class Backend:
     recommender: Recommender
     recipes: Mapping[str, Recipe]
     names_neighbors: bool
+    similar_items: SimilarItems
+    similar_users: SimilarUsers
+    popular: PopularLists
+    segments: Segments
     updater: ProfileUpdater
     decoder: EventDecoder
     freshness: Freshness
@@ -81,14 +94,21 @@ class Backend:
         freshness = freshness or Freshness(store)
         follower = CatalogFollower(store, catalog)
         recipes = settings.recipes()
+        cache = ProfileCache(settings.cache_bytes)
+        nearest = NearestUsers(store, catalog, cache)
+        popular = PopularLists(store, catalog, settings.popularity_age)
         return cls(
             store=store,
             catalog=catalog,
             items=CatalogWriter(store, catalog, follower),
             follower=follower,
-            recommender=Recommender(store, catalog, recipes, ProfileCache(settings.cache_bytes)),
+            recommender=Recommender(store, catalog, recipes, cache),
             recipes=recipes,
             names_neighbors=settings.name_neighbors,
+            similar_items=SimilarItems(nearest, catalog),
+            similar_users=SimilarUsers(store, catalog, nearest, allowed=settings.name_neighbors),
+            popular=popular,
+            segments=Segments(store, popular, settings.segments(), settings.popularity_age),
             updater=ProfileUpdater(store, freshness.announce),
             decoder=EventDecoder(catalog, store.metadata.scale),
             freshness=freshness,

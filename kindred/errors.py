@@ -140,7 +140,16 @@ class PoisonedLogError(PreconditionError):
 
 
 class ResourceExhaustedError(KindredError):
-    """The caller or the server has too much of something; the message says of what."""
+    """The caller or the server has too much of something.
+
+    Args:
+        message: Of what, and what to do.
+        reason: Of what, in capitals, for programs.
+    """
+
+    def __init__(self, message: str, reason: str = "TOO_MANY_STREAMS") -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
 class UnavailableError(KindredError):

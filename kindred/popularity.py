@@ -51,6 +51,11 @@ class ItemCounts:
         self._changed()
 
     @property
+    def id_rank(self) -> NDArray[np.int64]:
+        """Each row's place by item id. Shape (rows,)."""
+        return self._id_rank
+
+    @property
     def order(self) -> NDArray[np.int64]:
         """The rows by likes, the most liked first; ties by item id. Shape (rows,)."""
         if self._order is None:

@@ -18,7 +18,7 @@ from kindred.ridge import LocalLeastSquares, Solution, affinity
 
 Number = TypeVar("Number", bound=np.generic)
 
-_TIE_DIGITS = 10
+TIE_DIGITS = 10
 """Numbers that agree to this many digits of the largest one are ties: sums in another order differ by less."""
 NOTHING = 1e-13
 """What is this small against the largest one is what rounding left of terms that cancel out."""
@@ -274,7 +274,7 @@ def _choose(similarities: NDArray[np.float64], k: int) -> NDArray[np.intp]:
     top = similarities.max()
     if top <= 0:
         return np.empty(0, np.intp)
-    order = np.argsort(-np.round(similarities / top, _TIE_DIGITS), kind="stable")[:k]
+    order = np.argsort(-np.round(similarities / top, TIE_DIGITS), kind="stable")[:k]
     chosen: NDArray[np.intp] = order[similarities[order] > top * NOTHING]
     return chosen
 
@@ -301,5 +301,5 @@ def top_items(
     if rows.size > limit:
         # Partial selection: everything that could tie with the last place stays for the exact sort.
         last = np.partition(found, rows.size - limit)[rows.size - limit]
-        rows = rows[found >= last - top * 10.0**-_TIE_DIGITS]
-    return rows[np.lexsort((rank[rows], -np.round(scores[rows] / top, _TIE_DIGITS)))][:limit]
+        rows = rows[found >= last - top * 10.0**-TIE_DIGITS]
+    return rows[np.lexsort((rank[rows], -np.round(scores[rows] / top, TIE_DIGITS)))][:limit]

@@ -14,6 +14,7 @@ from kindred.eventlog.broker import Broker, BrokerSecurity
 from kindred.recipe_file import read_recipes
 from kindred.recipes import BOUNDS, DEFAULT, MAX_K, RECIPES, Recipe
 from kindred.stores.indexes import IndexKind, parse_indexed
+from kindred.segment_attributes import SegmentAttribute, parse_segment_attributes
 
 _TOPIC = "^[A-Za-z0-9._-]{1,249}$"
 
@@ -120,6 +121,15 @@ class Settings(BaseSettings):
     """Memory for neighbors' decoded profiles, in bytes."""
     recount_interval: float = Field(default=30.0, gt=0)
     """Seconds between counts of who rates and likes each item, if ratings have changed; longer if counting is slow."""
+    popularity_age: float = Field(default=300.0, ge=1, le=86_400)
+    """Seconds for which counts of what is popular lately, or among some users, are kept. For as long again they are
+    answered while they are counted anew. Longer where counting takes long: it gets a twentieth of the time at most."""
+    segment_attributes: str = ""
+    """User attributes, the most important first, separated by commas: users without ratings get what is popular among
+    users with the same values. `age:10` stands for bands of ten. Empty: what is popular among all."""
+    name_neighbors: bool = False
+    """Whether callers may learn who a user's neighbors are, by user id: ListSimilarUsers, and the neighbors in full
+    explanations. Ratings are personal data: allow it only where every caller may see every user's taste."""
     workers: int = Field(default=1, ge=1, le=256)
     """Server processes that share the port; more than one needs a Qdrant server."""
     max_connection_age: float = Field(default=0.0, ge=0)
@@ -158,6 +168,10 @@ class Settings(BaseSettings):
     @classmethod
     def _names_attributes(cls, text: str) -> str:
         parse_indexed(text)
+    @field_validator("segment_attributes")
+    @classmethod
+    def _names_attributes(cls, text: str) -> str:
+        parse_segment_attributes(text)
         return text
 
     @field_validator("host")
@@ -202,6 +216,9 @@ class Settings(BaseSettings):
     def indexed(self) -> dict[str, IndexKind]:
         """The kinds of the indexed attributes by name."""
         return parse_indexed(self.indexed_attributes)
+    def segments(self) -> tuple[SegmentAttribute, ...]:
+        """What tells users without ratings apart, the most important first."""
+        return parse_segment_attributes(self.segment_attributes)
 
     def recipes(self) -> dict[str, Recipe]:
         """The recipes by name: the built-in ones with the constants that are set, and those of the recipes file.

@@ -20,10 +20,6 @@ from kindred.errors import (
 )
 
 DOMAIN = "kindred.v1"
-_WITHOUT_DETAILS = {
-    ResourceExhaustedError: (Code.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"),
-    OutOfTimeError: (Code.DEADLINE_EXCEEDED, "OUT_OF_TIME"),
-}
 _MAX_VIOLATIONS_BYTES = 2_500
 """A status travels in HTTP/2 trailers, as message and again as details; clients bound these to 8 KB."""
 
@@ -54,7 +50,9 @@ def status_of(error: BaseException) -> Status:
             reason = f"{error.service.upper()}_UNAVAILABLE"
             return _status(Code.UNAVAILABLE, str(error), reason, RetryInfo(retry_delay=delay))
         case ResourceExhaustedError() | OutOfTimeError():
-            code, reason = _WITHOUT_DETAILS[type(error)]
+            code, reason = Code.DEADLINE_EXCEEDED, "OUT_OF_TIME"
+            if isinstance(error, ResourceExhaustedError):
+                code, reason = Code.RESOURCE_EXHAUSTED, error.reason
             return _status(code, str(error), reason)
         case _:
             return _status(Code.INTERNAL, "an internal error; the server's log has it", "INTERNAL")

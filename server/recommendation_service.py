@@ -12,6 +12,14 @@ from server.answers import AnswerWriter
 from server.checks import Checks
 from server.errors import status_of
 from server.grpc_types import Context
+from server.lists import (
+    popular_items_response,
+    read_popular_items,
+    read_similar_items,
+    read_similar_users,
+    similar_items_response,
+    similar_users_response,
+)
 from server.recommend_requests import read_request
 from server.state import ServerState, patience
 
@@ -90,6 +98,36 @@ class RecommendationService(RecommendationServiceServicer):
                         yield pb.WatchRecommendationsResponse(response=response)
                     if not await self._state.watches.next(watch, loop.time() + _GATHER_SECONDS):
                         return
+
+    async def ListSimilarItems(
+        self, request: pb.ListSimilarItemsRequest, context: Context
+    ) -> pb.ListSimilarItemsResponse:
+        """Lists items that the people who like an item like, too."""
+        checked = read_similar_items(request)
+        backend = self._state.backend
+        await backend.follower.look_for([checked.item_id])
+        answer = await backend.similar_items.similar(checked)
+        return similar_items_response(answer, backend.catalog, request.item_view)
+
+    async def ListSimilarUsers(
+        self, request: pb.ListSimilarUsersRequest, context: Context
+    ) -> pb.ListSimilarUsersResponse:
+        """Lists the people who rate like a user."""
+        checked = read_similar_users(request)
+        self._state.backend.similar_users.check_allowed()
+        await self._state.be_fresh(request.at_least_as_fresh, patience(context))
+        backend = self._state.backend
+        await backend.follower.look_for(rating.item_id for rating in checked.ratings)
+        return similar_users_response(await backend.similar_users.similar(checked))
+
+    async def ListPopularItems(
+        self, request: pb.ListPopularItemsRequest, context: Context
+    ) -> pb.ListPopularItemsResponse:
+        """Lists what most users like."""
+        checked = read_popular_items(request)
+        backend = self._state.backend
+        answer = await backend.popular.popular(checked)
+        return popular_items_response(answer, backend.catalog, request.item_view)
 
     async def _fresh(self, token: str, timeout: float) -> KindredError | None:
         try:

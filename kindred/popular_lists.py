@@ -1,0 +1,181 @@
+"""What most users like: of all time or lately, of everyone or of some.
+
+What everybody likes of all time is counted all along and kept with the items. Everything else needs a look at all the
+profiles: the counts are kept for a while, and made again in the background.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+
+from kindred.catalog import Catalog
+from kindred.events import now_ms
+from kindred.filter_effect import FilterEffect
+from kindred.popular_counts import PopularCounts, Span, Tally, most_liked
+from kindred.stale_cache import StaleCache
+from kindred.stores.port import Store
+from kindred.user_filter import EVERY_USER, UserFilter
+from kindred.user_scan import count_users, scan_users
+
+_PAGE = 200
+_KEPT = 64
+"""How many different counts are kept."""
+_AT_A_TIME = 4
+"""How many counts are made at a time."""
+_DAY = 86_400_000
+
+
+class Window(Enum):
+    """The span of time before its end, in milliseconds; None for all time."""
+
+    DAY = _DAY
+    WEEK = 7 * _DAY
+    MONTH = 30 * _DAY
+    YEAR = 365 * _DAY
+    ALL = None
+
+
+class Counted(NamedTuple):
+    """Which ratings to count.
+
+    Args:
+        window: When they were given.
+        until: When it ends, milliseconds since 1970; None for now.
+        users: By whom.
+        spelled: The same users as text: a filter for true equals one for 1, and is not the same.
+    """
+
+    window: Window
+    until: int | None
+    users: UserFilter
+    spelled: str
+
+
+@dataclass(frozen=True, slots=True)
+class PopularItem:
+    """One popular item: its row, how many like it, and how many have rated it."""
+
+    row: int
+    likes: int
+    ratings: int
+
+
+@dataclass(frozen=True, slots=True)
+class PopularRequest:
+    """What is popular, where.
+
+    Args:
+        limit: How many items.
+        window: When the ratings were given.
+        until: When it ends, milliseconds since 1970; None for now.
+        users: Whose ratings count.
+    """
+
+    limit: int = 10
+    window: Window = Window.ALL
+    until: int | None = None
+    users: UserFilter = EVERY_USER
+
+
+@dataclass(frozen=True, slots=True)
+class PopularAnswer:
+    """What is popular.
+
+    Args:
+        items: The most liked first.
+        counted_at: When the ratings were counted, milliseconds since 1970; None for the counts kept with the items.
+        users_counted: How many users have a rating that was counted.
+        filter_effects: If there are too few items: what the filters have left out.
+    """
+
+    items: Sequence[PopularItem]
+    counted_at: int | None
+    users_counted: int
+    filter_effects: Sequence[FilterEffect] = ()
+
+
+class PopularLists:
+    """Counts who likes and rates what.
+
+    Args:
+        store: The users.
+        catalog: The items.
+        age: Seconds for which counts are kept.
+        now: The time, milliseconds since 1970.
+    """
+
+    def __init__(self, store: Store, catalog: Catalog, age: float, now: Callable[[], int] = now_ms) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._age = age
+        self._now = now
+        self._cache = StaleCache(self._count, age, _KEPT, _AT_A_TIME)
+
+    async def counts(
+        self,
+        window: Window = Window.ALL,
+        until: int | None = None,
+        users: UserFilter = EVERY_USER,
+        patience: float | None = None,
+    ) -> PopularCounts:
+        """How many users like and have rated each item.
+
+        Args:
+            window: When the ratings were given.
+            until: The end of the window, milliseconds since 1970, which is not part of it; None for now. A time that is
+                so short ago that counts of then may still be kept, or in the future, is taken for now: callers who pass
+                their own clock's time share their counts with everyone else.
+            users: Whose ratings count.
+            patience: Seconds to wait for the counting at most, if that is less than the call's deadline.
+
+        Raises:
+            OutOfTimeError: The counting takes longer. It goes on.
+            ResourceExhaustedError: Too many other counts are being made.
+            UnavailableError: The store is away.
+        """
+        if until is not None and until > self._now() - self._age * 1_000:
+            until = None
+        if window is Window.ALL and until is None and not users:
+            return await self._of_everyone()
+        key = Counted(window, until, users, repr(users))
+        return await (self._cache.get(key) if patience is None else self._cache.get(key, patience))
+
+    async def popular(self, request: PopularRequest) -> PopularAnswer:
+        """The items that most users like, the most liked first; ties by item id. What nobody likes is not popular.
+
+        Raises:
+            OutOfTimeError: The counting takes longer. It goes on.
+            ResourceExhaustedError: Too many other counts are being made.
+            UnavailableError: The store is away.
+        """
+        counts = await self.counts(request.window, request.until, request.users)
+        size = counts.liked.size  # rows that came after the counting have no counts
+        rows = most_liked(counts, self._catalog.listed[:size], self._catalog.counts.id_rank[:size], request.limit)
+        found = zip(rows.tolist(), counts.liked[rows].tolist(), counts.rated[rows].tolist(), strict=True)
+        items = [PopularItem(row, likes, ratings) for row, likes, ratings in found]
+        effects: list[FilterEffect] = []
+        if request.users and len(items) < request.limit:
+            total, kept = await count_users(self._store), await count_users(self._store, request.users)
+            effects.append(FilterEffect("users", total - kept, total))
+        return PopularAnswer(items, counts.counted_at, counts.users, effects)
+
+    async def _of_everyone(self) -> PopularCounts:
+        kept = self._catalog.counts
+        users = await count_users(self._store, UserFilter(min_ratings=1))
+        return PopularCounts(kept.rated.astype(np.int64), kept.liked.astype(np.int64), users, None)
+
+    async def _count(self, key: Counted) -> PopularCounts:
+        begun = self._now()
+        until = key.until
+        if until is None and key.window is not Window.ALL:
+            until = begun
+        span = Span(None if key.window.value is None or until is None else until - key.window.value, until)
+        tally = Tally(self._store.metadata.scale, span, self._catalog.rows_of)
+        async for page in scan_users(self._store, _PAGE, key.users):
+            tally.add(user.profile for user in page)
+            await asyncio.sleep(0)  # other calls get their turn
+        return tally.counts(self._catalog.rows, begun)

@@ -43,6 +43,7 @@ WRONG_VALUES = {
     "just above": math.nextafter(5.0, 6.0),
     "huge": 1e308,
 }
+WRONG_LIMITS = (0, -1, 501, 1_000_000, -(2**31), 2**31 - 1)
 WRONG_TIMES = {
     "before 1970": Timestamp(seconds=-1),
     "never set": Timestamp(),
@@ -99,6 +100,21 @@ def inline(item_id: str = "50", **fields: Any) -> recommendation.InlineRating:
     return recommendation.InlineRating(item_id=item_id, **(fields or {"value": 4.0}))
 
 
+def similar_items(**fields: Any) -> recommendation.ListSimilarItemsRequest:
+    """A request for similar items, right unless a field is given."""
+    return recommendation.ListSimilarItemsRequest(**({"item_id": "50"} | fields))
+
+
+def similar_users(**fields: Any) -> recommendation.ListSimilarUsersRequest:
+    """A request for similar users, right unless a field is given."""
+    return recommendation.ListSimilarUsersRequest(**({"user_id": "7"} | fields))
+
+
+def popular(**fields: Any) -> recommendation.ListPopularItemsRequest:
+    """A request for popular items, right unless a field is given."""
+    return recommendation.ListPopularItemsRequest(**fields)
+
+
 def upsert(*items: item_pb2.Item) -> catalog.UpsertItemsRequest:
     """A request to write items."""
     return catalog.UpsertItemsRequest(items=items)
@@ -130,10 +146,7 @@ BAD: dict[str, Bad] = {
         for name, value in WRONG_IDS.items()
         if value
     },
-    **{
-        f"recommend: limit {limit}": Bad(recommend(limit=limit), ["limit"])
-        for limit in (0, -1, 501, 1_000_000, -(2**31), 2**31 - 1)
-    },
+    **{f"recommend: limit {limit}": Bad(recommend(limit=limit), ["limit"]) for limit in WRONG_LIMITS},
     **{
         f"recommend: k {k}": Bad(recommend(neighbors=NEIGHBORS(k=k)), ["neighbors.k"])
         for k in (0, -1, 1_001, 1_000_000)
@@ -218,6 +231,52 @@ BAD: dict[str, Bad] = {
     # BatchRecommend
     "batch: empty": Bad(recommendation.BatchRecommendRequest(), ["requests"]),
     "batch: 101": Bad(recommendation.BatchRecommendRequest(requests=[recommend()] * 101), ["requests"]),
+    # ListSimilarItems
+    **{
+        f"similar items: item id {name}": Bad(similar_items(item_id=value), ["item_id"])
+        for name, value in WRONG_IDS.items()
+    },
+    **{f"similar items: limit {limit}": Bad(similar_items(limit=limit), ["limit"]) for limit in WRONG_LIMITS},
+    "similar items: everything": Bad(
+        similar_items(item_id="", limit=0, item_view=9), ["item_id", "limit", "item_view"]
+    ),
+    # ListSimilarUsers
+    "similar users: nobody": Bad(similar_users(user_id=""), ["user_id"]),
+    **{
+        f"similar users: user id {name}": Bad(similar_users(user_id=value), ["user_id"])
+        for name, value in WRONG_IDS.items()
+        if value
+    },
+    **{f"similar users: limit {limit}": Bad(similar_users(limit=limit), ["limit"]) for limit in WRONG_LIMITS},
+    **{
+        f"similar users: overlap {overlap}": Bad(similar_users(min_overlap=overlap), ["min_overlap"])
+        for overlap in (0, -1, 101, 2**31 - 1)
+    },
+    "similar users: 1,001 ratings": Bad(similar_users(ratings=[inline()] * 1_001), ["ratings"]),
+    **{
+        f"similar users: item id {name}": Bad(similar_users(ratings=[inline(), inline(value)]), ["ratings[1].item_id"])
+        for name, value in WRONG_IDS.items()
+    },
+    "similar users: no opinion": Bad(
+        similar_users(ratings=[recommendation.InlineRating(item_id="50")]), ["ratings[0]"]
+    ),
+    "similar users: unknown reaction": Bad(similar_users(ratings=[inline(reaction=7)]), ["ratings[0].reaction"]),
+    "similar users: everything": Bad(
+        similar_users(user_id=LONG, ratings=[inline("", reaction=0)], limit=0, min_overlap=0),
+        ["user_id", "ratings[0].item_id", "ratings[0].reaction", "limit", "min_overlap"],
+    ),
+    # ListPopularItems
+    **{f"popular: limit {limit}": Bad(popular(limit=limit), ["limit"]) for limit in WRONG_LIMITS},
+    "popular: unknown window": Bad(popular(window=6), ["window"]),
+    "popular: negative window": Bad(popular(window=-1), ["window"]),
+    **{
+        f"popular: until {name}": Bad(popular(until=value), ["until"])
+        for name, value in WRONG_TIMES.items()
+        if name.startswith(("beyond", "with"))
+    },
+    "popular: everything": Bad(
+        popular(limit=0, window=9, until=Timestamp(nanos=-1), item_view=9), ["limit", "window", "until", "item_view"]
+    ),
     # RecordRatings
     **{f"record: user id {name}": Bad(record(new(), user_id=value), ["user_id"]) for name, value in WRONG_IDS.items()},
     **{

@@ -72,6 +72,9 @@ class TestStart:
             "BatchRecommend": recommendation.BatchRecommendRequest(
                 requests=[recommendation.RecommendRequest(user_id="7")]
             ),
+            "ListSimilarItems": recommendation.ListSimilarItemsRequest(item_id="50"),
+            "ListSimilarUsers": recommendation.ListSimilarUsersRequest(user_id="7"),
+            "ListPopularItems": recommendation.ListPopularItemsRequest(),
             "RecordRatings": rating.RecordRatingsRequest(
                 user_id="7", ratings=[rating.NewRating(item_id="50", value=4)]
             ),
@@ -227,6 +230,8 @@ requests = {
     "RecommendationService/Recommend": pb.RecommendRequest(
         user_id="7", limit=10, explanation=pb.EXPLANATION_SUMMARY, item_view=3,
         ratings=[pb.InlineRating(item_id="14", value=4)]),
+    "RecommendationService/ListSimilarItems": pb.ListSimilarItemsRequest(item_id="50", limit=500),
+    "RecommendationService/ListPopularItems": pb.ListPopularItemsRequest(limit=500),
     "CatalogService/GetItem": catalog.GetItemRequest(item_id="imdb:tt0076759"),
     "CatalogService/SearchItems": catalog.SearchItemsRequest(limit=100, item_view=3),
     "RatingService/ListRatings": rating.ListRatingsRequest(user_id="7"),
@@ -247,6 +252,8 @@ class TestSameBytes:
         answers = [await _ask(films_dir) for _ in range(3)]
         assert {path: len(different) for path, different in answers[0].items()} == {
             "RecommendationService/Recommend": 1,
+            "RecommendationService/ListSimilarItems": 1,
+            "RecommendationService/ListPopularItems": 1,
             "CatalogService/GetItem": 1,
             "CatalogService/SearchItems": 1,
             "RatingService/ListRatings": 1,

@@ -23,6 +23,7 @@ class Maker:
     seconds_left: float = 0.0
 
     async def make(self, key: str) -> str:
+        """See `StaleCache`."""
         self.begun.set()
         self.seconds_left = time_left(7.0)
         await self.open.wait()

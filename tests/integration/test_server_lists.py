@@ -1,0 +1,180 @@
+"""ListSimilarItems, ListSimilarUsers and ListPopularItems over real gRPC, on either kind of store."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.error_details_pb2 import PreconditionFailure, ResourceInfo
+
+from cli.runtime import running
+from kindred.v1 import recommendation_service_pb2 as pb
+from kindred.v1.item_pb2 import ITEM_VIEW_ID, Item
+from tests.support.films import LOADED_AT, ROMANCE, SPACE, USERS
+from tests.support.place import Place
+from tests.support.system import BOUND, System, connected, failure_of
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
+
+LOADED = Timestamp(seconds=LOADED_AT // 1000 + 60)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def naming(films: Place) -> AsyncIterator[System]:
+    """A server that may name users."""
+    settings = films.settings(port=0, name_neighbors=True)
+    async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
+        yield System(settings, parts.address, client)
+
+
+async def similar_items(system: System, item_id: str, **fields: Any) -> pb.ListSimilarItemsResponse:
+    """The items similar to one."""
+    request = pb.ListSimilarItemsRequest(item_id=item_id, **fields)
+    return await system.client.recommendations.ListSimilarItems(request, timeout=BOUND)
+
+
+async def similar_users(system: System, **fields: Any) -> pb.ListSimilarUsersResponse:
+    """The users similar to one."""
+    return await system.client.recommendations.ListSimilarUsers(pb.ListSimilarUsersRequest(**fields), timeout=BOUND)
+
+
+async def popular(system: System, **fields: Any) -> pb.ListPopularItemsResponse:
+    """What is popular."""
+    return await system.client.recommendations.ListPopularItems(pb.ListPopularItemsRequest(**fields), timeout=BOUND)
+
+
+class TestSimilarItems:
+    async def test_a_film_of_one_camp_is_like_the_others_of_it(self, naming: System) -> None:
+        """The people who like a film like the films of their camp; the film itself is not returned."""
+        answer = await similar_items(naming, "50", limit=5)
+        assert {each.item.item_id for each in answer.items} == set(SPACE) - {"50"}
+        assert {each.similarity for each in answer.items} == {pb.SIMILARITY_RATERS}
+        assert all(each.support >= 2 for each in answer.items)
+        assert answer.raters_used == 5
+        scores = [each.score for each in answer.items]
+        assert scores == sorted(scores, reverse=True)
+
+    async def test_an_external_id_names_the_same_film(self, naming: System) -> None:
+        """An item may be named by an external id."""
+        assert await similar_items(naming, "imdb:tt0076759") == await similar_items(naming, "50")
+
+    async def test_an_item_without_raters_gets_what_shares_its_genres(self, naming: System) -> None:
+        """An item that nobody has rated gets items of its genre, the most alike first, and each says so."""
+        answer = await similar_items(naming, "unrated")
+        assert answer.raters_used == 0
+        assert {each.item.item_id for each in answer.items} == {"14", "七人の侍", "213", "275", "a/b c?d=e&f"}
+        assert {(each.similarity, each.support) for each in answer.items} == {(pb.SIMILARITY_CONTENT, 0)}
+        assert {each.item.item_id for each in answer.items[:2]} == {"七人の侍", "a/b c?d=e&f"}
+
+    async def test_what_shares_raters_comes_first(self, naming: System) -> None:
+        """Items that share genres alone fill up behind those that share raters, and nothing comes twice."""
+        answer = await similar_items(naming, "14", limit=50)
+        kinds = [each.similarity for each in answer.items]
+        assert kinds == sorted(kinds)
+        assert answer.items[-1].item.item_id == "unrated"
+        assert kinds[-1] == pb.SIMILARITY_CONTENT
+        ids = [each.item.item_id for each in answer.items]
+        assert len(set(ids)) == len(ids)
+        assert "14" not in ids
+
+    async def test_a_view_decides_how_much_is_returned(self, naming: System) -> None:
+        """The smallest view has the id alone."""
+        answer = await similar_items(naming, "50", limit=1, item_view=ITEM_VIEW_ID)
+        assert answer.items[0].item == Item(item_id=answer.items[0].item.item_id)
+
+    async def test_an_unknown_item_is_not_found(self, naming: System) -> None:
+        """An item that the catalog lacks is NOT_FOUND."""
+        failure = await failure_of(similar_items(naming, "nope"))
+        assert failure.code is grpc.StatusCode.NOT_FOUND
+        assert failure.details[ResourceInfo].resource_name == "nope"
+
+
+class TestSimilarUsers:
+    async def test_a_user_is_like_their_own_camp(self, naming: System) -> None:
+        """The most similar to a space traveller are the other five, with what they share; never the user."""
+        answer = await similar_users(naming, user_id="7", limit=5)
+        assert {each.user_id for each in answer.users} == {"11", "ann", "Σωκράτης", "42", "18"}
+        assert [each.similarity for each in answer.users] == sorted(
+            (each.similarity for each in answer.users), reverse=True
+        )
+        for each in answer.users:
+            assert each.rated_items == len(USERS[each.user_id]) == 7
+            assert each.shared_items == len(USERS[each.user_id].keys() & USERS["7"].keys())
+
+    async def test_ratings_alone_will_do(self, naming: System) -> None:
+        """Ratings of the request find the people who share them, without an account."""
+        ratings = [pb.InlineRating(item_id="14", value=5), pb.InlineRating(item_id="imdb:tt0211915", reaction=1)]
+        answer = await similar_users(naming, ratings=ratings, limit=6)
+        assert {each.user_id for each in answer.users} <= {"8", "12", "bob", "用户-1", "43", "👩‍🚀"}
+        assert answer.users[0].shared_items == 2
+
+    async def test_a_minimum_of_shared_items_holds(self, naming: System) -> None:
+        """Who shares fewer items than asked for is not returned."""
+        every = await similar_users(naming, user_id="7", limit=500)
+        wanted = [each for each in every.users if each.shared_items >= 6]
+        assert 0 < len(wanted) < len(every.users)
+        answer = await similar_users(naming, user_id="7", limit=500, min_overlap=6)
+        assert list(answer.users) == wanted
+
+    async def test_a_stranger_is_like_nobody(self, naming: System) -> None:
+        """A user who has rated nothing has no similar users."""
+        assert await similar_users(naming, user_id="stranger") == pb.ListSimilarUsersResponse()
+
+    async def test_users_are_named_only_where_it_is_allowed(self, own_films: Place) -> None:
+        """Without the setting it is FAILED_PRECONDITION, and the message names the setting."""
+        settings = own_films.settings(port=0)
+        async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
+            failure = await failure_of(similar_users(System(settings, parts.address, client), user_id="7"))
+        assert (failure.code, failure.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NAME_NEIGHBORS")
+        assert "KINDRED_NAME_NEIGHBORS=true" in failure.message
+        assert failure.details[PreconditionFailure].violations[0].subject == "KINDRED_NAME_NEIGHBORS"
+
+
+class TestPopularItems:
+    async def test_everyones_favorites_are_the_counts_of_the_items(self, naming: System) -> None:
+        """Of all time and of everyone the most liked come first, ties by item id, with their likes and ratings."""
+        answer = await popular(naming, limit=500)
+        liked = {
+            film: (sum(own.get(film, 0) >= 4 for own in USERS.values()), sum(film in own for own in USERS.values()))
+            for film in SPACE + ROMANCE
+        }
+        expected = sorted(liked, key=lambda film: (-liked[film][0], film))
+        assert [each.item.item_id for each in answer.items] == expected
+        assert [(each.likes, each.ratings) for each in answer.items] == [liked[film] for film in expected]
+        assert answer.users_counted == 12
+        assert not answer.HasField("counted_at")
+
+    async def test_all_time_until_a_moment_is_counted(self, naming: System) -> None:
+        """Until a moment after the load everything counts, as it does without one; the answer says when it counted."""
+        everything = await popular(naming, limit=500)
+        counted = await popular(naming, limit=500, until=LOADED)
+        assert list(counted.items) == list(everything.items)
+        assert counted.users_counted == 12
+        assert counted.HasField("counted_at")
+
+    @pytest.mark.parametrize("window", [pb.WINDOW_DAY, pb.WINDOW_WEEK, pb.WINDOW_MONTH, pb.WINDOW_YEAR])
+    async def test_a_window_ends_where_it_is_told_to(self, naming: System, window: int) -> None:
+        """A window that ends after the load has its ratings; one that ends with it, or now, has none."""
+        assert len((await popular(naming, window=window, until=LOADED, limit=500)).items) == 12
+        at_load = Timestamp(seconds=LOADED_AT // 1000)
+        for until in (at_load, None):
+            answer = await popular(naming, window=window, until=until)
+            assert (list(answer.items), answer.users_counted) == ([], 0)
+
+    async def test_a_window_is_half_open(self, naming: System) -> None:
+        """Of the ratings a millisecond apart those from the beginning on count, and the one at the end does not."""
+        until = Timestamp()
+        until.FromMilliseconds(LOADED_AT + 1)
+        answer = await popular(naming, window=pb.WINDOW_DAY, until=until, limit=500)
+        firsts = [next(iter(own)) for own in USERS.values()]
+        assert sum(each.ratings for each in answer.items) == len(firsts) == 12
+
+    async def test_a_time_to_come_is_now(self, naming: System) -> None:
+        """Who passes a time in the future, or of a moment ago, gets the counts of now, made once for all."""
+        ahead = Timestamp()
+        ahead.GetCurrentTime()
+        ahead.seconds += 3_600
+        answers = [await popular(naming, window=pb.WINDOW_DAY, until=until) for until in (ahead, None)]
+        assert answers[0].counted_at == answers[1].counted_at

@@ -13,8 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from kindred.catalog import Catalog
+from kindred.errors import InvalidArgumentError
 from kindred.events import now_ms
 from kindred.filter_effect import FilterEffect
+from kindred.item_filter import EVERY_ITEM, ItemFilter
 from kindred.popular_counts import PopularCounts, Span, Tally, most_liked
 from kindred.stale_cache import StaleCache
 from kindred.stores.port import Store
@@ -72,12 +74,14 @@ class PopularRequest:
         limit: How many items.
         window: When the ratings were given.
         until: When it ends, milliseconds since 1970; None for now.
+        items: Which items may be returned.
         users: Whose ratings count.
     """
 
     limit: int = 10
     window: Window = Window.ALL
     until: int | None = None
+    items: ItemFilter = EVERY_ITEM
     users: UserFilter = EVERY_USER
 
 
@@ -148,17 +152,25 @@ class PopularLists:
         """The items that most users like, the most liked first; ties by item id. What nobody likes is not popular.
 
         Raises:
+            InvalidArgumentError: The filter of items names what no item has.
+            ItemNotFoundError: The catalog lacks a candidate of the filter of items.
             OutOfTimeError: The counting takes longer. It goes on.
             ResourceExhaustedError: Too many other counts are being made.
             UnavailableError: The store is away.
         """
+        catalog = self._catalog
+        if violations := catalog.masks.check(request.items):
+            raise InvalidArgumentError(violations)
+        catalog.masks.candidate_rows(request.items.candidates)  # before anything is counted
         counts = await self.counts(request.window, request.until, request.users)
+        allowed = catalog.listed & catalog.masks.allowed(request.items) if request.items else catalog.listed
         size = counts.liked.size  # rows that came after the counting have no counts
-        rows = most_liked(counts, self._catalog.listed[:size], self._catalog.counts.id_rank[:size], request.limit)
+        rows = most_liked(counts, allowed[:size], catalog.counts.id_rank[:size], request.limit)
         found = zip(rows.tolist(), counts.liked[rows].tolist(), counts.rated[rows].tolist(), strict=True)
         items = [PopularItem(row, likes, ratings) for row, likes, ratings in found]
-        effects: list[FilterEffect] = []
-        if request.users and len(items) < request.limit:
+        too_few = len(items) < request.limit
+        effects = list(catalog.masks.effects(request.items, catalog.listed)) if too_few else []
+        if too_few and request.users:
             total, kept = await count_users(self._store), await count_users(self._store, request.users)
             effects.append(FilterEffect("users", total - kept, total))
         return PopularAnswer(items, counts.counted_at, counts.users, effects)

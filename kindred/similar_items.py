@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.catalog import Catalog
-from kindred.errors import ItemNotFoundError
+from kindred.errors import InvalidArgumentError, ItemNotFoundError
 from kindred.filter_effect import FilterEffect
+from kindred.item_filter import EVERY_ITEM, ItemFilter
 from kindred.nearest_users import NearestUsers
 from kindred.recipes import Recipe
 from kindred.scoring import DecodedProfile, Neighborhood, top_items
@@ -23,8 +24,8 @@ from kindred.weighting import SparseVector
 
 SIMILAR = Recipe(name="similar items", weighting="", k=1_000, sharpness=1.0, relative=True, score_damping=0.4)
 """The formula. beta weighs hits against popular items: see docs/lists.md."""
-LEAST_SUPPORT = 2
-"""So many of the people must have rated an item: what one person happens to have rated says little."""
+LEAST_SUPPORT = 5
+"""So many of the people must have rated an item, or genres and tags say more: see docs/lists.md."""
 
 
 class Similarity(Enum):
@@ -58,10 +59,12 @@ class SimilarItemsRequest:
     Args:
         item_id: The item, by its own id or an external one.
         limit: How many items at most.
+        items: Which items may be returned.
     """
 
     item_id: str
     limit: int = 10
+    items: ItemFilter = EVERY_ITEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +98,28 @@ class SimilarItems:
         """The items most similar to an item: those that share raters, then those that share genres and tags only.
 
         Raises:
-            ItemNotFoundError: The catalog lacks the item.
+            InvalidArgumentError: The filter names what no item has.
+            ItemNotFoundError: The catalog lacks the item, or a candidate of the filter.
             UnavailableError: The store is away.
         """
         catalog, limit = self._catalog, request.limit
         row = catalog.row_of(request.item_id)
         if row is None:
             raise ItemNotFoundError(request.item_id)
+        if violations := catalog.masks.check(request.items):
+            raise InvalidArgumentError(violations)
         people = await self._nearest.find(SparseVector(catalog.indexes[[row]], np.ones(1, np.float32)), SIMILAR.k)
         rank, damping = catalog.counts.rank, catalog.counts.damping(SIMILAR.score_damping)
-        allowed = catalog.listed.copy()
-        allowed[row] = False
+        others = catalog.listed.copy()
+        others[row] = False
+        allowed = others & catalog.masks.allowed(request.items) if request.items else others.copy()
         items, raters_used = by_raters(people, row, damping, Wanted(allowed, rank, limit))
         if len(items) < limit:
             allowed[[item.row for item in items]] = False
             likeness = catalog.content.likeness(np.array([row]), np.ones(1))
             items += by_content(likeness, Wanted(allowed, rank, limit - len(items)))
-        return SimilarItemsAnswer(items, raters_used)
+        effects = catalog.masks.effects(request.items, others) if len(items) < limit else ()
+        return SimilarItemsAnswer(items, raters_used, effects)
 
 
 class Wanted(NamedTuple):

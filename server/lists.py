@@ -14,6 +14,7 @@ from kindred.similar_users import SimilarUsersAnswer, SimilarUsersRequest
 from kindred.v1 import item_pb2
 from kindred.v1 import recommendation_service_pb2 as pb
 from server.checks import Checks
+from server.filters import read_item_filter, read_user_filter
 from server.messages import item_message, timestamp
 from server.opinions import read_opinion
 
@@ -42,9 +43,10 @@ def read_similar_items(request: pb.ListSimilarItemsRequest) -> SimilarItemsReque
     checks = Checks()
     checks.id(request.item_id, "item_id")
     limit = checks.bounded(request, "limit", MAX_LIMIT, DEFAULT_LIMIT)
+    items = read_item_filter(request.items, "items", checks)
     checks.known(request.item_view, item_pb2.ItemView, "item_view")
     checks.done()
-    return SimilarItemsRequest(request.item_id, limit)
+    return SimilarItemsRequest(request.item_id, limit, items)
 
 
 def similar_items_response(answer: SimilarItemsAnswer, catalog: Catalog, view: int) -> pb.ListSimilarItemsResponse:
@@ -82,8 +84,9 @@ def read_similar_users(request: pb.ListSimilarUsersRequest) -> SimilarUsersReque
             ratings.append(InlineRating(rating.item_id, read_opinion(rating, f"ratings[{place}]", checks)))
     limit = checks.bounded(request, "limit", MAX_LIMIT, DEFAULT_LIMIT)
     min_overlap = checks.bounded(request, "min_overlap", MAX_OVERLAP, 1)
+    users = read_user_filter(request.filter, "filter", checks)
     checks.done()
-    return SimilarUsersRequest(request.user_id or None, ratings, limit, min_overlap)
+    return SimilarUsersRequest(request.user_id or None, ratings, limit, min_overlap, users)
 
 
 def similar_users_response(answer: SimilarUsersAnswer) -> pb.ListSimilarUsersResponse:
@@ -112,9 +115,11 @@ def read_popular_items(request: pb.ListPopularItemsRequest) -> PopularRequest:
     limit = checks.bounded(request, "limit", MAX_LIMIT, DEFAULT_LIMIT)
     checks.known(request.window, pb.Window, "window")
     until = _moment(request.until, "until", checks) if request.HasField("until") else None
+    items = read_item_filter(request.items, "items", checks)
+    users = read_user_filter(request.users, "users", checks)
     checks.known(request.item_view, item_pb2.ItemView, "item_view")
     checks.done()
-    return PopularRequest(limit, _WINDOWS[request.window], until)
+    return PopularRequest(limit, _WINDOWS[request.window], until, items, users)
 
 
 def _moment(message: Timestamp, field: str, checks: Checks) -> int | None:

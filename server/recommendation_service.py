@@ -105,7 +105,7 @@ class RecommendationService(RecommendationServiceServicer):
         """Lists items that the people who like an item like, too."""
         checked = read_similar_items(request)
         backend = self._state.backend
-        await backend.follower.look_for([checked.item_id])
+        await backend.follower.look_for([checked.item_id, *checked.items.candidates])
         answer = await backend.similar_items.similar(checked)
         return similar_items_response(answer, backend.catalog, request.item_view)
 
@@ -126,6 +126,7 @@ class RecommendationService(RecommendationServiceServicer):
         """Lists what most users like."""
         checked = read_popular_items(request)
         backend = self._state.backend
+        await backend.follower.look_for(checked.items.candidates)
         answer = await backend.popular.popular(checked)
         return popular_items_response(answer, backend.catalog, request.item_view)
 

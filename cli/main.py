@@ -13,6 +13,7 @@ from cli.forget import forget
 from cli.health import health
 from cli.lag import lag
 from cli.load import load
+from cli.popular import popular
 from cli.rate import rate
 from cli.ratings import ratings
 from cli.recommend import recommend
@@ -20,6 +21,8 @@ from cli.reindex import reindex
 from cli.replay import replay
 from cli.search import search
 from cli.serve import serve
+from cli.similar_items import similar_items
+from cli.similar_users import similar_users
 from cli.up import up
 from kindred.errors import KindredError
 
@@ -34,7 +37,7 @@ app = typer.Typer(
 RUN, USE = "Run it", "Use it"
 for panel, commands in (
     (RUN, (demo, load, up, serve, consume, reindex, replay, evaluate, health, lag)),
-    (USE, (recommend, rate, ratings, search, forget)),
+    (USE, (recommend, similar_items, similar_users, popular, rate, ratings, search, forget)),
 ):
     for command in commands:
         app.command(rich_help_panel=panel)(command)

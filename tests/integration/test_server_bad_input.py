@@ -17,6 +17,7 @@ from kindred.v1 import filter_pb2 as filters
 from kindred.v1 import item_pb2
 from kindred.v1 import rating_service_pb2 as rating
 from kindred.v1 import recommendation_service_pb2 as recommendation
+from kindred.v1.filter_pb2 import ItemFilter, UserFilter, WordFilter
 from tests.support.kafka_log import read_records
 from tests.support.system import BOUND, Client, System, failure_of
 
@@ -240,6 +241,13 @@ BAD: dict[str, Bad] = {
     "similar items: everything": Bad(
         similar_items(item_id="", limit=0, item_view=9), ["item_id", "limit", "item_view"]
     ),
+    "similar items: a genre twice": Bad(
+        similar_items(items=ItemFilter(genres=WordFilter(any_of=["Drama"], none_of=["Drama"]))),
+        ["items.genres.none_of[0]"],
+    ),
+    "similar items: an unknown genre": Bad(
+        similar_items(items=ItemFilter(genres=WordFilter(any_of=["Drama", "Dramaa"]))), ["items.genres.any_of[1]"]
+    ),
     # ListSimilarUsers
     "similar users: nobody": Bad(similar_users(user_id=""), ["user_id"]),
     **{
@@ -261,6 +269,7 @@ BAD: dict[str, Bad] = {
         similar_users(ratings=[recommendation.InlineRating(item_id="50")]), ["ratings[0]"]
     ),
     "similar users: unknown reaction": Bad(similar_users(ratings=[inline(reaction=7)]), ["ratings[0].reaction"]),
+    "similar users: a filter": Bad(similar_users(filter=UserFilter(min_ratings=0)), ["filter.min_ratings"]),
     "similar users: everything": Bad(
         similar_users(user_id=LONG, ratings=[inline("", reaction=0)], limit=0, min_overlap=0),
         ["user_id", "ratings[0].item_id", "ratings[0].reaction", "limit", "min_overlap"],
@@ -274,6 +283,11 @@ BAD: dict[str, Bad] = {
         for name, value in WRONG_TIMES.items()
         if name.startswith(("beyond", "with"))
     },
+    "popular: filters": Bad(
+        popular(items=ItemFilter(min_year=10_001), users=UserFilter(min_ratings=0)),
+        ["items.min_year", "users.min_ratings"],
+    ),
+    "popular: an unknown tag": Bad(popular(items=ItemFilter(tags=WordFilter(all_of=["no"]))), ["items.tags.all_of[0]"]),
     "popular: everything": Bad(
         popular(limit=0, window=9, until=Timestamp(nanos=-1), item_view=9), ["limit", "window", "until", "item_view"]
     ),

@@ -1,19 +1,22 @@
 """ListSimilarItems, ListSimilarUsers and ListPopularItems over real gRPC, on either kind of store."""
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Any
 
 import grpc
 import pytest
 import pytest_asyncio
+from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import PreconditionFailure, ResourceInfo
 
 from cli.runtime import running
 from kindred.v1 import recommendation_service_pb2 as pb
+from kindred.v1.filter_pb2 import AttributeCondition, AttributeFilter, ItemFilter, UserFilter, WordFilter
 from kindred.v1.item_pb2 import ITEM_VIEW_ID, Item
-from tests.support.films import LOADED_AT, ROMANCE, SPACE, USERS
-from tests.support.place import Place
+from tests.support.films import CROWD, LOADED_AT, ROMANCE, SPACE, USERS, fill_with_films
+from tests.support.place import Place, data_dir, on_qdrant
 from tests.support.system import BOUND, System, connected, failure_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -27,6 +30,19 @@ async def naming(films: Place) -> AsyncIterator[System]:
     settings = films.settings(port=0, name_neighbors=True)
     async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
         yield System(settings, parts.address, client)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["embedded", "qdrant"])
+async def crowd(
+    request: pytest.FixtureRequest, qdrant: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[System]:
+    """A server over the same films and more people."""
+    path = tmp_path_factory.mktemp("crowd") / "data"
+    with nullcontext(data_dir(path)) if request.param == "embedded" else on_qdrant(qdrant) as place:
+        fill_with_films(place.builder(), users=CROWD)
+        settings = place.settings(port=0)
+        async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
+            yield System(settings, parts.address, client)
 
 
 async def similar_items(system: System, item_id: str, **fields: Any) -> pb.ListSimilarItemsResponse:
@@ -46,49 +62,73 @@ async def popular(system: System, **fields: Any) -> pb.ListPopularItemsResponse:
 
 
 class TestSimilarItems:
-    async def test_a_film_of_one_camp_is_like_the_others_of_it(self, naming: System) -> None:
+    async def test_a_film_of_one_camp_is_like_the_others_of_it(self, crowd: System) -> None:
         """The people who like a film like the films of their camp; the film itself is not returned."""
-        answer = await similar_items(naming, "50", limit=5)
+        answer = await similar_items(crowd, "50", limit=5)
         assert {each.item.item_id for each in answer.items} == set(SPACE) - {"50"}
         assert {each.similarity for each in answer.items} == {pb.SIMILARITY_RATERS}
-        assert all(each.support >= 2 for each in answer.items)
-        assert answer.raters_used == 5
+        assert {each.support for each in answer.items} == {8}
+        assert answer.raters_used == 10
         scores = [each.score for each in answer.items]
         assert scores == sorted(scores, reverse=True)
+        assert not answer.filter_effects
 
-    async def test_an_external_id_names_the_same_film(self, naming: System) -> None:
+    async def test_an_external_id_names_the_same_film(self, crowd: System) -> None:
         """An item may be named by an external id."""
-        assert await similar_items(naming, "imdb:tt0076759") == await similar_items(naming, "50")
+        assert await similar_items(crowd, "imdb:tt0076759") == await similar_items(crowd, "50")
 
-    async def test_an_item_without_raters_gets_what_shares_its_genres(self, naming: System) -> None:
+    async def test_an_item_without_raters_gets_what_shares_its_genres(self, crowd: System) -> None:
         """An item that nobody has rated gets items of its genre, the most alike first, and each says so."""
-        answer = await similar_items(naming, "unrated")
+        answer = await similar_items(crowd, "unrated")
         assert answer.raters_used == 0
         assert {each.item.item_id for each in answer.items} == {"14", "七人の侍", "213", "275", "a/b c?d=e&f"}
         assert {(each.similarity, each.support) for each in answer.items} == {(pb.SIMILARITY_CONTENT, 0)}
         assert {each.item.item_id for each in answer.items[:2]} == {"七人の侍", "a/b c?d=e&f"}
 
-    async def test_what_shares_raters_comes_first(self, naming: System) -> None:
+    async def test_a_few_raters_say_less_than_genres(self, naming: System) -> None:
+        """Where fewer than five of the people share an item, it comes by its genres and tags or not at all."""
+        answer = await similar_items(naming, "50")
+        assert answer.raters_used == 5
+        assert {each.item.item_id for each in answer.items} == set(SPACE) - {"50"}
+        assert {each.similarity for each in answer.items} == {pb.SIMILARITY_CONTENT}
+
+    async def test_what_shares_raters_comes_first(self, crowd: System) -> None:
         """Items that share genres alone fill up behind those that share raters, and nothing comes twice."""
-        answer = await similar_items(naming, "14", limit=50)
+        answer = await similar_items(crowd, "14", limit=50)
         kinds = [each.similarity for each in answer.items]
         assert kinds == sorted(kinds)
-        assert answer.items[-1].item.item_id == "unrated"
-        assert kinds[-1] == pb.SIMILARITY_CONTENT
+        assert [each.item.item_id for each in answer.items if each.similarity == pb.SIMILARITY_CONTENT] == ["unrated"]
         ids = [each.item.item_id for each in answer.items]
+        assert set(ids) == {*ROMANCE, "unrated"} - {"14"}
         assert len(set(ids)) == len(ids)
-        assert "14" not in ids
 
-    async def test_a_view_decides_how_much_is_returned(self, naming: System) -> None:
+    async def test_a_filter_holds_for_both_kinds(self, crowd: System) -> None:
+        """Only items that pass are returned, and if they are too few the answer says what the filter left out."""
+        items = ItemFilter(genres=WordFilter(any_of=["romance"]), min_year=1990)
+        answer = await similar_items(crowd, "14", items=items)
+        assert {each.item.item_id for each in answer.items} == {"amélie", "275"}
+        assert list(answer.filter_effects) == [
+            pb.FilterEffect(field="items.genres", removed=9, total=12),
+            pb.FilterEffect(field="items.years", removed=8, total=12),
+        ]
+
+    async def test_a_view_decides_how_much_is_returned(self, crowd: System) -> None:
         """The smallest view has the id alone."""
-        answer = await similar_items(naming, "50", limit=1, item_view=ITEM_VIEW_ID)
+        answer = await similar_items(crowd, "50", limit=1, item_view=ITEM_VIEW_ID)
         assert answer.items[0].item == Item(item_id=answer.items[0].item.item_id)
 
-    async def test_an_unknown_item_is_not_found(self, naming: System) -> None:
-        """An item that the catalog lacks is NOT_FOUND."""
-        failure = await failure_of(similar_items(naming, "nope"))
+    @pytest.mark.parametrize(
+        ("fields", "missing"),
+        [
+            ({"item_id": "nope"}, "nope"),
+            ({"item_id": "50", "items": ItemFilter(candidate_item_ids=["172", "imdb:no"])}, "imdb:no"),
+        ],
+    )
+    async def test_an_unknown_item_is_not_found(self, crowd: System, fields: dict[str, Any], missing: str) -> None:
+        """An item or a candidate that the catalog lacks is NOT_FOUND."""
+        failure = await failure_of(similar_items(crowd, **fields))
         assert failure.code is grpc.StatusCode.NOT_FOUND
-        assert failure.details[ResourceInfo].resource_name == "nope"
+        assert failure.details[ResourceInfo].resource_name == missing
 
 
 class TestSimilarUsers:
@@ -117,6 +157,26 @@ class TestSimilarUsers:
         assert 0 < len(wanted) < len(every.users)
         answer = await similar_users(naming, user_id="7", limit=500, min_overlap=6)
         assert list(answer.users) == wanted
+
+    async def test_a_filter_of_users_holds(self, naming: System) -> None:
+        """Only users who pass are returned, and if they are too few the answer says how many the filter left out."""
+        answer = await similar_users(naming, user_id="7", filter=UserFilter(min_ratings=8))
+        assert list(answer.users) == []
+        assert list(answer.filter_effects) == [pb.FilterEffect(field="filter", removed=12, total=12)]
+
+    @pytest.mark.parametrize(
+        ("fields", "paths"),
+        [
+            ({"at_least_as_fresh": "nonsense!"}, ["at_least_as_fresh"]),
+            ({"ratings": [pb.InlineRating(item_id="50", value=9)]}, ["ratings[0].value"]),
+            ({"ratings": [pb.InlineRating(item_id=each, value=4) for each in ("50", "50")]}, ["ratings[1].item_id"]),
+        ],
+    )
+    async def test_what_is_wrong_is_named(self, naming: System, fields: dict[str, Any], paths: list[str]) -> None:
+        """A wrong token, and ratings that are off the scale or of one item, are named."""
+        failure = await failure_of(similar_users(naming, user_id="7", **fields))
+        assert failure.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert failure.paths == paths
 
     async def test_a_stranger_is_like_nobody(self, naming: System) -> None:
         """A user who has rated nothing has no similar users."""
@@ -170,6 +230,23 @@ class TestPopularItems:
         answer = await popular(naming, window=pb.WINDOW_DAY, until=until, limit=500)
         firsts = [next(iter(own)) for own in USERS.values()]
         assert sum(each.ratings for each in answer.items) == len(firsts) == 12
+
+    async def test_a_filter_of_items_holds(self, naming: System) -> None:
+        """Only items that pass are returned, and if they are too few the answer says what the filter left out."""
+        answer = await popular(naming, items=ItemFilter(tags=WordFilter(any_of=["SPACE"])))
+        assert {each.item.item_id for each in answer.items} == {"50", "alien-1979"}
+        assert list(answer.filter_effects) == [pb.FilterEffect(field="items.tags", removed=11, total=13)]
+
+    async def test_a_filter_of_users_holds(self, naming: System) -> None:
+        """The ratings of the users who pass count."""
+        dutch = AttributeFilter(all_of=[AttributeCondition(name="country", equals=Value(string_value="NL"))])
+        everyone = await popular(naming, limit=500)
+        answer = await popular(naming, limit=500, users=UserFilter(attributes=dutch, min_ratings=7))
+        assert list(answer.items) == list(everyone.items)
+        assert answer.users_counted == 12
+        nobody = await popular(naming, users=UserFilter(min_ratings=8))
+        assert (list(nobody.items), nobody.users_counted) == ([], 0)
+        assert list(nobody.filter_effects) == [pb.FilterEffect(field="users", removed=12, total=12)]
 
     async def test_a_time_to_come_is_now(self, naming: System) -> None:
         """Who passes a time in the future, or of a moment ago, gets the counts of now, made once for all."""

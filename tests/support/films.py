@@ -1,6 +1,6 @@
 """A small catalog whose users fall into two camps, so that every answer can be told in advance."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -76,12 +76,25 @@ def load_films(path: Path, weighting: Weighting | None = None) -> Path:
     return path
 
 
-def fill_with_films(builder: CollectionBuilder, weighting: Weighting | None = None) -> None:
+CROWD = {
+    f"{camp}{number}": _ratings(own, other, number % 6)
+    for camp, own, other in (("traveller", SPACE, ROMANCE), ("romantic", ROMANCE, SPACE))
+    for number in range(12)
+}
+"""The same camps, twice as large: enough people for items to be similar by their raters."""
+
+
+def fill_with_films(
+    builder: CollectionBuilder,
+    weighting: Weighting | None = None,
+    users: Mapping[str, Mapping[str, float]] = USERS,
+) -> None:
     """Builds a collection of these films and users, and commits it.
 
     Args:
         builder: A builder that was not entered yet.
         weighting: The weighting; the default one if left out.
+        users: Ratings by user and item id.
     """
     weighting = weighting or LikingWeighting(SCALE)
     profiles = {
@@ -95,7 +108,7 @@ def fill_with_films(builder: CollectionBuilder, weighting: Weighting | None = No
                 AttributesSet({"country": "NL"}, LOADED_AT),
             ],
         )
-        for user_id, own in USERS.items()
+        for user_id, own in users.items()
     }
     indexes = np.array(sorted(INDEX.values()), np.uint32)
     rated, liked = count_ratings(profiles.values(), indexes, SCALE)

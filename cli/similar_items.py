@@ -108,11 +108,12 @@ def _print(response: ListSimilarItemsResponse) -> None:
         rows = []
         for each in response.items:
             by_raters = each.similarity == SIMILARITY_RATERS
-            support = str(each.support) if by_raters else ""
+            support = f"{each.support:,}" if by_raters else ""
             shares = "raters" if by_raters else "genres, tags"
             rows.append([each.item.item_id, title_of(each.item), f"{each.score:.3f}", support, shares])
         print_table(columns, rows)
     else:
         say("nothing is like it")
-    say(f"{response.raters_used:,} people who like it were asked", quietly=True)
+    asked = response.raters_used
+    say("1 person who likes it was asked" if asked == 1 else f"{asked:,} people who like it were asked", quietly=True)
     say_filter_effects(response.filter_effects)

@@ -169,9 +169,27 @@ def kindred() -> Iterator[FakeKindred]:
     )
     server = grpc.server(ThreadPoolExecutor(4))
     add_CatalogServiceServicer_to_server(_Catalog(fake), server)
-    add_RecommendationServiceServicer_to_server(
-        _answers(RecommendationServiceServicer, {"Recommend": recommend}, fake), server
-    )
+    lists = {
+        "Recommend": recommend,
+        "ListSimilarItems": recommendation.ListSimilarItemsResponse(
+            items=[
+                recommendation.SimilarItem(
+                    item=FILMS[0], score=9.40371, similarity=recommendation.SIMILARITY_RATERS, support=1_356
+                ),
+                recommendation.SimilarItem(item=FILMS[5], score=0.5, similarity=recommendation.SIMILARITY_CONTENT),
+            ],
+            raters_used=1_000,
+        ),
+        "ListSimilarUsers": recommendation.ListSimilarUsersResponse(
+            users=[recommendation.SimilarUser(user_id="94", similarity=1.82219, shared_items=218, rated_items=1_400)]
+        ),
+        "ListPopularItems": recommendation.ListPopularItemsResponse(
+            items=[recommendation.PopularItem(item=FILMS[3], likes=1_035, ratings=1_041)],
+            counted_at=Timestamp(seconds=1_777_666_555),
+            users_counted=1_115,
+        ),
+    }
+    add_RecommendationServiceServicer_to_server(_answers(RecommendationServiceServicer, lists, fake), server)
     calls = {
         "RecordRatings": rating.RecordRatingsResponse(freshness_token="recorded-1"),  # noqa: S106  # no secret
         "RetractRatings": rating.RetractRatingsResponse(freshness_token="retracted-2"),  # noqa: S106  # no secret

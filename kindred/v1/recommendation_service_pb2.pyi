@@ -1109,7 +1109,7 @@ class ListSimilarItemsResponse(_message.Message):
     RATERS_USED_FIELD_NUMBER: _builtins.int
     FILTER_EFFECTS_FIELD_NUMBER: _builtins.int
     raters_used: _builtins.int
-    """How many users who like the item were asked."""
+    """How many users who rate the item well (above two and a half of five stars) were asked, 1,000 at most."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___SimilarItem]:
         """The most similar first: those that share raters, then those that share genres and tags only."""
@@ -1306,7 +1306,9 @@ class ListPopularItemsRequest(_message.Message):
     """How much of each item to return."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """The end of the window. Default: now."""
+        """The end of the window, which is not part of it. Default: now, and so is every time that is less than
+        KINDRED_POPULARITY_AGE ago or in the future.
+        """
 
     @_builtins.property
     def items(self) -> _filter_pb2.ItemFilter:
@@ -1347,14 +1349,16 @@ class ListPopularItemsResponse(_message.Message):
     USERS_COUNTED_FIELD_NUMBER: _builtins.int
     FILTER_EFFECTS_FIELD_NUMBER: _builtins.int
     users_counted: _builtins.int
-    """How many users' ratings were counted."""
+    """How many users have given a rating that was counted."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PopularItem]:
         """The most liked first; ties by item id."""
 
     @_builtins.property
     def counted_at(self) -> _timestamp_pb2.Timestamp:
-        """When the ratings were counted: they may have changed since (KINDRED_POPULARITY_AGE)."""
+        """When the ratings were counted: they may have changed since (KINDRED_POPULARITY_AGE). Left out for everyone's ratings
+        of all time, whose counts are kept along and may lag by a minute.
+        """
 
     @_builtins.property
     def filter_effects(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterEffect]:

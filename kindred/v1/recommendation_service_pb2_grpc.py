@@ -113,7 +113,9 @@ class RecommendationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPopularItems(self, request, context):
-        """What most users like: of all time or lately, of everyone or of some, of all items or of some.
+        """What most users like: of all time or lately, of everyone or of some, of all items or of some. DEADLINE_EXCEEDED if
+        counting takes longer than the caller waits: it goes on, so ask again a little later. RESOURCE_EXHAUSTED if too many
+        other counts are being made.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

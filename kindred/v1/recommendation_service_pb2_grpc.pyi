@@ -54,7 +54,10 @@ class RecommendationServiceStub:
     (KINDRED_NAME_NEIGHBORS).
     """
     ListPopularItems: _grpc.UnaryUnaryMultiCallable[_recommendation_service_pb2.ListPopularItemsRequest, _recommendation_service_pb2.ListPopularItemsResponse]
-    """What most users like: of all time or lately, of everyone or of some, of all items or of some."""
+    """What most users like: of all time or lately, of everyone or of some, of all items or of some. DEADLINE_EXCEEDED if
+    counting takes longer than the caller waits: it goes on, so ask again a little later. RESOURCE_EXHAUSTED if too many
+    other counts are being made.
+    """
 
 @_typing.type_check_only
 class RecommendationServiceAsyncStub(RecommendationServiceStub):
@@ -82,7 +85,10 @@ class RecommendationServiceAsyncStub(RecommendationServiceStub):
     (KINDRED_NAME_NEIGHBORS).
     """
     ListPopularItems: _aio.UnaryUnaryMultiCallable[_recommendation_service_pb2.ListPopularItemsRequest, _recommendation_service_pb2.ListPopularItemsResponse]  # type: ignore[assignment]
-    """What most users like: of all time or lately, of everyone or of some, of all items or of some."""
+    """What most users like: of all time or lately, of everyone or of some, of all items or of some. DEADLINE_EXCEEDED if
+    counting takes longer than the caller waits: it goes on, so ask again a little later. RESOURCE_EXHAUSTED if too many
+    other counts are being made.
+    """
 
 class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers "what would this person like?"."""
@@ -143,6 +149,9 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recommendation_service_pb2.ListPopularItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recommendation_service_pb2.ListPopularItemsResponse, _abc.Awaitable[_recommendation_service_pb2.ListPopularItemsResponse]]:
-        """What most users like: of all time or lately, of everyone or of some, of all items or of some."""
+        """What most users like: of all time or lately, of everyone or of some, of all items or of some. DEADLINE_EXCEEDED if
+        counting takes longer than the caller waits: it goes on, so ask again a little later. RESOURCE_EXHAUSTED if too many
+        other counts are being made.
+        """
 
 def add_RecommendationServiceServicer_to_server(servicer: RecommendationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

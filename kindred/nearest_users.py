@@ -7,7 +7,7 @@ import numpy as np
 from kindred.catalog import Catalog
 from kindred.profile_cache import ProfileCache
 from kindred.scoring import DecodedProfile
-from kindred.stores.port import Hits, PointId, Store, StoredUser, point_id_of
+from kindred.stores.port import Hits, PointId, Store, StoredUser
 from kindred.user_filter import EVERY_USER, UserFilter
 from kindred.weighting import SparseVector
 
@@ -42,15 +42,11 @@ class NearestUsers:
             UnavailableError: The store is away.
         """
         limit = k + _MARGIN
-        [hits] = await self._store.search([query], limit)
+        [hits] = await self._store.search([query], limit, [users or None])
         while len(hits.scores) == limit and limit < _MAX_CANDIDATES and _may_tie(hits.scores, k):
             limit *= 4
-            [hits] = await self._store.search([query], limit)
+            [hits] = await self._store.search([query], limit, [users or None])
         profiles = await self._gather(hits)
-        if users:
-            found = await self._store.users([point_id_of(profile.user_id) for profile in profiles])
-            allowed = {user.user_id for user in found if user is not None and users.allows(user.profile)}
-            profiles = [profile for profile in profiles if profile.user_id in allowed]
         return sorted(profiles, key=lambda profile: profile.user_id)
 
     async def _gather(self, hits: Hits) -> list[DecodedProfile]:

@@ -1,7 +1,7 @@
 """Counts likes and ratings of each item within a span of time, a page of users after the other. Pure."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,17 @@ class PopularCounts:
     liked: NDArray[np.int64]
     users: int
     counted_at: int | None
+
+    def over(self, rows: int) -> "PopularCounts":
+        """The same with room for rows that came after the counting.
+
+        Args:
+            rows: How many rows there are.
+        """
+        new = rows - self.rated.size
+        if not new:
+            return self
+        return replace(self, rated=np.pad(self.rated, (0, new)), liked=np.pad(self.liked, (0, new)))
 
 
 class Tally:

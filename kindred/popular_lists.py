@@ -21,7 +21,7 @@ from kindred.popular_counts import PopularCounts, Span, Tally, most_liked
 from kindred.stale_cache import StaleCache
 from kindred.stores.port import Store
 from kindred.user_filter import EVERY_USER, UserFilter
-from kindred.user_scan import count_users, scan_users
+from kindred.user_names import check_user_names
 
 _PAGE = 200
 _KEPT = 64
@@ -146,13 +146,14 @@ class PopularLists:
         if window is Window.ALL and until is None and not users:
             return await self._of_everyone()
         key = Counted(window, until, users, repr(users))
-        return await (self._cache.get(key) if patience is None else self._cache.get(key, patience))
+        counts = await (self._cache.get(key) if patience is None else self._cache.get(key, patience))
+        return counts.over(self._catalog.rows)
 
     async def popular(self, request: PopularRequest) -> PopularAnswer:
         """The items that most users like, the most liked first; ties by item id. What nobody likes is not popular.
 
         Raises:
-            InvalidArgumentError: The filter of items names what no item has.
+            InvalidArgumentError: A filter names what no item or user has.
             ItemNotFoundError: The catalog lacks a candidate of the filter of items.
             OutOfTimeError: The counting takes longer. It goes on.
             ResourceExhaustedError: Too many other counts are being made.
@@ -162,22 +163,22 @@ class PopularLists:
         if violations := catalog.masks.check(request.items):
             raise InvalidArgumentError(violations)
         catalog.masks.candidate_rows(request.items.candidates)  # before anything is counted
+        await check_user_names(self._store, request.users, "users")
         counts = await self.counts(request.window, request.until, request.users)
         allowed = catalog.listed & catalog.masks.allowed(request.items) if request.items else catalog.listed
-        size = counts.liked.size  # rows that came after the counting have no counts
-        rows = most_liked(counts, allowed[:size], catalog.counts.id_rank[:size], request.limit)
+        rows = most_liked(counts, allowed, catalog.counts.id_rank, request.limit)
         found = zip(rows.tolist(), counts.liked[rows].tolist(), counts.rated[rows].tolist(), strict=True)
         items = [PopularItem(row, likes, ratings) for row, likes, ratings in found]
         too_few = len(items) < request.limit
         effects = list(catalog.masks.effects(request.items, catalog.listed)) if too_few else []
         if too_few and request.users:
-            total, kept = await count_users(self._store), await count_users(self._store, request.users)
+            total, kept = await self._store.count_users(), await self._store.count_users(request.users)
             effects.append(FilterEffect("users", total - kept, total))
         return PopularAnswer(items, counts.counted_at, counts.users, effects)
 
     async def _of_everyone(self) -> PopularCounts:
         kept = self._catalog.counts
-        users = await count_users(self._store, UserFilter(min_ratings=1))
+        users = await self._store.count_users(UserFilter(min_ratings=1))
         return PopularCounts(kept.rated.astype(np.int64), kept.liked.astype(np.int64), users, None)
 
     async def _count(self, key: Counted) -> PopularCounts:
@@ -187,7 +188,7 @@ class PopularLists:
             until = begun
         span = Span(None if key.window.value is None or until is None else until - key.window.value, until)
         tally = Tally(self._store.metadata.scale, span, self._catalog.rows_of)
-        async for page in scan_users(self._store, _PAGE, key.users):
+        async for page in self._store.scan_users(_PAGE, key.users or None):
             tally.add(user.profile for user in page)
             await asyncio.sleep(0)  # other calls get their turn
         return tally.counts(self._catalog.rows, begun)

@@ -17,7 +17,6 @@ from kindred.segment_attributes import SegmentAttribute, conditions_of
 from kindred.stale_cache import StaleCache
 from kindred.stores.port import Store
 from kindred.user_filter import UserFilter
-from kindred.user_scan import count_users
 
 LEAST_USERS = 20
 """So many users must have rated something: what a handful likes says little, and tells who they are."""
@@ -74,7 +73,7 @@ class Segments:
         """The largest beginning of the conditions that enough users meet; an empty filter if there is none."""
         for length in range(len(segment.conditions), 0, -1):
             people = AttributeFilter(all_of=segment.conditions[:length])
-            if await count_users(self._store, _raters(people)) >= LEAST_USERS:
+            if await self._store.count_users(_raters(people)) >= LEAST_USERS:
                 counts = await self._lists.counts(users=_raters(people))
                 if counts.liked.any():
                     return people

@@ -14,7 +14,9 @@ from kindred.eventlog.broker import Broker, BrokerSecurity
 from kindred.recipe_file import read_recipes
 from kindred.recipes import BOUNDS, DEFAULT, MAX_K, RECIPES, Recipe
 from kindred.stores.indexes import IndexKind, parse_indexed
+from kindred.recipes import DEFAULT, RECIPES, Recipe
 from kindred.segment_attributes import SegmentAttribute, parse_segment_attributes
+from kindred.stores.indexes import IndexKind, parse_indexed
 
 _TOPIC = "^[A-Za-z0-9._-]{1,249}$"
 
@@ -168,9 +170,11 @@ class Settings(BaseSettings):
     @classmethod
     def _names_attributes(cls, text: str) -> str:
         parse_indexed(text)
+        return text
+
     @field_validator("segment_attributes")
     @classmethod
-    def _names_attributes(cls, text: str) -> str:
+    def _tells_apart(cls, text: str) -> str:
         parse_segment_attributes(text)
         return text
 
@@ -216,6 +220,7 @@ class Settings(BaseSettings):
     def indexed(self) -> dict[str, IndexKind]:
         """The kinds of the indexed attributes by name."""
         return parse_indexed(self.indexed_attributes)
+
     def segments(self) -> tuple[SegmentAttribute, ...]:
         """What tells users without ratings apart, the most important first."""
         return parse_segment_attributes(self.segment_attributes)

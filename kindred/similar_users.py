@@ -16,7 +16,7 @@ from kindred.recommendation import InlineRating
 from kindred.scoring import NOTHING, TIE_DIGITS, DecodedProfile
 from kindred.stores.port import Store, point_id_of
 from kindred.user_filter import EVERY_USER, UserFilter
-from kindred.user_scan import count_users
+from kindred.user_names import check_user_names
 from kindred.weighting import SparseVector
 
 _CANDIDATES = 1_000
@@ -101,11 +101,13 @@ class SimilarUsers:
 
         Raises:
             PreconditionError: The operator does not allow it.
-            InvalidArgumentError: A rating is off the scale, or an item is rated twice.
+            InvalidArgumentError: The filter names what no user has, a rating is off the scale, or an item is rated
+                twice.
             ItemNotFoundError: A rated item is not in the catalog.
             UnavailableError: The store is away.
         """
         self.check_allowed()
+        await check_user_names(self._store, request.users, "filter")
         rows, preferences = await self._opinions(request)
         raters = np.maximum(self._catalog.counts.rated[rows], 1.0)
         values = preferences / raters**DEFAULT.query_damping
@@ -121,7 +123,7 @@ class SimilarUsers:
             found = most_similar(people, query, rated, request.min_overlap, request.limit)
         effects: list[FilterEffect] = []
         if request.users and len(found) < request.limit:
-            total, kept = await count_users(self._store), await count_users(self._store, request.users)
+            total, kept = await self._store.count_users(), await self._store.count_users(request.users)
             effects.append(FilterEffect("filter", total - kept, total))
         return SimilarUsersAnswer(found, effects)
 

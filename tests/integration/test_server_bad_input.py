@@ -17,7 +17,7 @@ from kindred.v1 import filter_pb2 as filters
 from kindred.v1 import item_pb2
 from kindred.v1 import rating_service_pb2 as rating
 from kindred.v1 import recommendation_service_pb2 as recommendation
-from kindred.v1.filter_pb2 import ItemFilter, UserFilter, WordFilter
+from kindred.v1.filter_pb2 import AttributeCondition, AttributeFilter, ItemFilter, UserFilter, WordFilter
 from tests.support.kafka_log import read_records
 from tests.support.system import BOUND, Client, System, failure_of
 
@@ -138,6 +138,8 @@ def words(**lists: list[str]) -> filters.ItemFilter:
     """A filter for any of some words."""
     return filters.ItemFilter(**{name: filters.WordFilter(any_of=given) for name, given in lists.items()})
 
+
+NOBODY_HAS = AttributeCondition(name="contry", equals=Value(string_value="NL"))
 
 BAD: dict[str, Bad] = {
     # Recommend
@@ -286,6 +288,10 @@ BAD: dict[str, Bad] = {
     "popular: filters": Bad(
         popular(items=ItemFilter(min_year=10_001), users=UserFilter(min_ratings=0)),
         ["items.min_year", "users.min_ratings"],
+    ),
+    "popular: an attribute that nobody has": Bad(
+        popular(users=UserFilter(attributes=AttributeFilter(none_of=[NOBODY_HAS]))),
+        ["users.attributes.none_of[0].name"],
     ),
     "popular: an unknown tag": Bad(popular(items=ItemFilter(tags=WordFilter(all_of=["no"]))), ["items.tags.all_of[0]"]),
     "popular: everything": Bad(

@@ -49,6 +49,14 @@ class UserList:
         for start in range(0, len(found), page):
             yield found[start : start + page]
 
+    async def has_attribute(self, name: str) -> bool:
+        """See `Store.has_attribute`."""
+        return any(name in user.profile.attributes for user in self.users)
+
+    async def some_attribute_names(self) -> frozenset[str]:
+        """See `Store.some_attribute_names`."""
+        return frozenset(name for user in self.users for name in user.profile.attributes)
+
     async def count_users(self, allowed: UserFilter | None = None) -> int:
         """See `Store.count_users`."""
         return sum((allowed or EVERY_USER).allows(user.profile) for user in self.users)

@@ -62,6 +62,14 @@ def test_nobody_is_counted_as_nothing() -> None:
     assert counts.liked.tolist() == [0, 0, 0, 0]
 
 
+def test_counts_have_room_for_new_rows() -> None:
+    """Rows that came after the counting have counts of 0; without any the counts are the same."""
+    counts = counts_of(Span(), [ANN], rows=3)
+    assert counts.over(3) is counts
+    assert counts.over(5).rated.tolist() == [1, 1, 1, 0, 0]
+    assert counts.over(5).liked.tolist() == [1, 0, 1, 0, 0]
+
+
 def test_the_most_liked_come_first() -> None:
     """Rows come by likes, then by item id; those that nobody likes or that are not allowed do not come."""
     counts = PopularCounts(np.array([5, 5, 9, 5, 5]), np.array([2, 2, 0, 3, 4]), 9, None)

@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
-from kindred.attribute_filter import AttributeFilter, Equals
+from kindred.attribute_filter import AttributeFilter, Equals, Has
 from kindred.catalog import Catalog
-from kindred.errors import OutOfTimeError
+from kindred.errors import InvalidArgumentError, OutOfTimeError
 from kindred.filter_effect import FilterEffect
 from kindred.items import CatalogEntry, Item
 from kindred.popular_lists import PopularAnswer, PopularLists, PopularRequest, Window
@@ -96,12 +96,21 @@ async def test_different_questions_do_not_share_counts() -> None:
         PopularRequest(window=Window.DAY),
         PopularRequest(window=Window.WEEK),
         PopularRequest(window=Window.DAY, until=NOW - DAY),
-        PopularRequest(users=truth),
-        PopularRequest(users=one),
     ):
         await popular.popular(request)
         await popular.popular(request)
+    for users in (truth, one, truth, one):
+        await popular.counts(users=users)
     assert store.scans == 5
+
+
+async def test_an_attribute_that_nobody_has_is_named() -> None:
+    """A filter of users on an attribute that nobody has is refused, with the nearest name, and nothing is counted."""
+    popular, store, _ = lists()
+    with pytest.raises(InvalidArgumentError, match="'country'") as refused:
+        await popular.popular(PopularRequest(users=UserFilter(AttributeFilter(none_of=(Has("contry"),)))))
+    assert [each.field for each in refused.value.violations] == ["users.attributes.none_of[0].name"]
+    assert store.scans == 0
 
 
 async def test_who_has_no_time_is_told_and_the_counting_goes_on() -> None:

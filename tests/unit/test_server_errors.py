@@ -31,6 +31,7 @@ TABLE: list[tuple[KindredError, int, str, type | None]] = [
     (UnavailableError("store", "m", 0.25), Code.UNAVAILABLE, "STORE_UNAVAILABLE", RetryInfo),
     (UnavailableError("log", "m"), Code.UNAVAILABLE, "LOG_UNAVAILABLE", RetryInfo),
     (ResourceExhaustedError("m"), Code.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS", None),
+    (ResourceExhaustedError("m", "TOO_MANY_COUNTS"), Code.RESOURCE_EXHAUSTED, "TOO_MANY_COUNTS", None),
     (OutOfTimeError("m"), Code.DEADLINE_EXCEEDED, "OUT_OF_TIME", None),
     (PreconditionError("WEIGHTING", "ridge", "m"), Code.FAILED_PRECONDITION, "WEIGHTING", PreconditionFailure),
     (FreshnessError("7"), Code.FAILED_PRECONDITION, "FRESHNESS_NOT_REACHED", PreconditionFailure),

@@ -12,10 +12,9 @@ from kindred.errors import UnavailableError
 from kindred.eventlog.broker import AppliedTo
 from kindred.events import EventDecoder
 from kindred.freshness import Freshness
-from kindred.nearest_users import NearestUsers
 from kindred.popular_lists import PopularLists
 from kindred.profile_cache import ProfileCache
-from kindred.recipes import Recipe
+from kindred.recipes import DEFAULT_OF_WEIGHTING, Recipe
 from kindred.recommender import Recommender
 from kindred.segments import Segments
 from kindred.settings import Settings
@@ -41,7 +40,6 @@ class Backend:
         similar_items: Finds items like an item.
         similar_users: Finds users like a user.
         popular: Counts what is popular lately, and among some.
-        segments: Counts what is popular among people like a newcomer.
         updater: Applies events.
         decoder: Reads events.
         freshness: Waits for events to be applied.
@@ -57,7 +55,6 @@ class Backend:
     similar_items: SimilarItems
     similar_users: SimilarUsers
     popular: PopularLists
-    segments: Segments
     updater: ProfileUpdater
     decoder: EventDecoder
     freshness: Freshness
@@ -94,21 +91,23 @@ class Backend:
         freshness = freshness or Freshness(store)
         follower = CatalogFollower(store, catalog)
         recipes = settings.recipes()
-        cache = ProfileCache(settings.cache_bytes)
-        nearest = NearestUsers(store, catalog, cache)
         popular = PopularLists(store, catalog, settings.popularity_age)
+        segments = Segments(store, popular, settings.segments(), settings.popularity_age)
+        recommender = Recommender(store, catalog, recipes, ProfileCache(settings.cache_bytes), segments)
+        usual = recipes[DEFAULT_OF_WEIGHTING[store.metadata.weighting.name]]
         return cls(
             store=store,
             catalog=catalog,
             items=CatalogWriter(store, catalog, follower),
             follower=follower,
-            recommender=Recommender(store, catalog, recipes, cache),
+            recommender=recommender,
             recipes=recipes,
             names_neighbors=settings.name_neighbors,
-            similar_items=SimilarItems(nearest, catalog),
-            similar_users=SimilarUsers(store, catalog, nearest, allowed=settings.name_neighbors),
+            similar_items=SimilarItems(recommender.finder, catalog),
+            similar_users=SimilarUsers(
+                store, catalog, recommender.reader, recommender.finder, usual, allowed=settings.name_neighbors
+            ),
             popular=popular,
-            segments=Segments(store, popular, settings.segments(), settings.popularity_age),
             updater=ProfileUpdater(store, freshness.announce),
             decoder=EventDecoder(catalog, store.metadata.scale),
             freshness=freshness,

@@ -13,8 +13,6 @@ from kindred.errors import PreconditionError
 from kindred.eventlog.broker import Broker, BrokerSecurity
 from kindred.recipe_file import read_recipes
 from kindred.recipes import BOUNDS, DEFAULT, MAX_K, RECIPES, Recipe
-from kindred.stores.indexes import IndexKind, parse_indexed
-from kindred.recipes import DEFAULT, RECIPES, Recipe
 from kindred.segment_attributes import SegmentAttribute, parse_segment_attributes
 from kindred.stores.indexes import IndexKind, parse_indexed
 
@@ -129,9 +127,6 @@ class Settings(BaseSettings):
     segment_attributes: str = ""
     """User attributes, the most important first, separated by commas: users without ratings get what is popular among
     users with the same values. `age:10` stands for bands of ten. Empty: what is popular among all."""
-    name_neighbors: bool = False
-    """Whether callers may learn who a user's neighbors are, by user id: ListSimilarUsers, and the neighbors in full
-    explanations. Ratings are personal data: allow it only where every caller may see every user's taste."""
     workers: int = Field(default=1, ge=1, le=256)
     """Server processes that share the port; more than one needs a Qdrant server."""
     max_connection_age: float = Field(default=0.0, ge=0)
@@ -149,7 +144,8 @@ class Settings(BaseSettings):
     recipes_file: Path | None = None
     """A TOML file with recipes of your own: see docs/recipes.md."""
     name_neighbors: bool = False
-    """Whether explanations and ListSimilarUsers may say who a user's neighbors are: the ids of other people."""
+    """Whether explanations and ListSimilarUsers may say who a user's neighbors are: the ids of other people. Allow it
+    only where every caller may see every user's taste: ratings are personal data."""
 
     @field_validator("qdrant_url")
     @classmethod

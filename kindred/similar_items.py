@@ -17,12 +17,11 @@ from kindred.catalog import Catalog
 from kindred.errors import InvalidArgumentError, ItemNotFoundError
 from kindred.filter_effect import FilterEffect
 from kindred.item_filter import EVERY_ITEM, ItemFilter
-from kindred.nearest_users import NearestUsers
+from kindred.neighbors import NeighborFinder, NeighborQuery
 from kindred.recipes import Recipe
-from kindred.scoring import DecodedProfile, Neighborhood, top_items
-from kindred.weighting import SparseVector
+from kindred.scoring import Neighborhood, Query, top_items, votes_of
 
-SIMILAR = Recipe(name="similar items", weighting="", k=1_000, sharpness=1.0, relative=True, score_damping=0.4)
+SIMILAR = Recipe("similar items", base="default", weighting="", k=1_000, relative=True, score_damping=0.4)
 """The formula. beta weighs hits against popular items: see docs/lists.md."""
 LEAST_SUPPORT = 5
 """So many of the people must have rated an item, or genres and tags say more: see docs/lists.md."""
@@ -86,12 +85,12 @@ class SimilarItems:
     """Finds similar items.
 
     Args:
-        nearest: Finds the people.
+        finder: Finds the people.
         catalog: The items.
     """
 
-    def __init__(self, nearest: NearestUsers, catalog: Catalog) -> None:
-        self._nearest = nearest
+    def __init__(self, finder: NeighborFinder, catalog: Catalog) -> None:
+        self._finder = finder
         self._catalog = catalog
 
     async def similar(self, request: SimilarItemsRequest) -> SimilarItemsAnswer:
@@ -108,18 +107,25 @@ class SimilarItems:
             raise ItemNotFoundError(request.item_id)
         if violations := catalog.masks.check(request.items):
             raise InvalidArgumentError(violations)
-        people = await self._nearest.find(SparseVector(catalog.indexes[[row]], np.ones(1, np.float32)), SIMILAR.k)
+        people = await self._people(row)
         rank, damping = catalog.counts.rank, catalog.counts.damping(SIMILAR.score_damping)
         others = catalog.listed.copy()
         others[row] = False
         allowed = others & catalog.masks.allowed(request.items) if request.items else others.copy()
-        items, raters_used = by_raters(people, row, damping, Wanted(allowed, rank, limit))
+        items = by_raters(people, damping, Wanted(allowed, rank, limit)) if people is not None else []
         if len(items) < limit:
             allowed[[item.row for item in items]] = False
             likeness = catalog.content.likeness(np.array([row]), np.ones(1))
             items += by_content(likeness, Wanted(allowed, rank, limit - len(items)))
         effects = catalog.masks.effects(request.items, others) if len(items) < limit else ()
-        return SimilarItemsAnswer(items, raters_used, effects)
+        return SimilarItemsAnswer(items, 0 if people is None else len(people), effects)
+
+    async def _people(self, row: int) -> Neighborhood | None:
+        """Those who like an item most."""
+        one = np.ones(1)
+        asked = NeighborQuery(Query(np.array([row], np.int32), one, one, self._catalog.rows), SIMILAR.k)
+        [hood] = await self._finder.gather([asked], await self._finder.search([asked]))
+        return hood
 
 
 class Wanted(NamedTuple):
@@ -136,29 +142,20 @@ class Wanted(NamedTuple):
     limit: int
 
 
-def by_raters(
-    people: Sequence[DecodedProfile], row: int, damping: NDArray[np.float64], wanted: Wanted
-) -> tuple[list[SimilarItem], int]:
-    """The items that people who like an item like, too, and how many of these people there are.
+def by_raters(hood: Neighborhood, damping: NDArray[np.float64], wanted: Wanted) -> list[SimilarItem]:
+    """The items that people who like an item like, too.
 
     Args:
-        people: Users who rate the item, by user id.
-        row: The item.
+        hood: The people.
         damping: (d_j + 1)^beta. Shape (rows,).
         wanted: What may be returned.
     """
-    if not people:
-        return [], 0
-    query = np.zeros(damping.size)
-    query[row] = 1.0
-    hood = Neighborhood(people, query, SIMILAR, SIMILAR.k, SIMILAR.sharpness)
-    if not hood.neighbors.size:
-        return [], 0
-    scores = hood.scores(damping)
-    supports = hood.support(np.arange(damping.size))
+    votes = votes_of(hood, SIMILAR, sharpness=SIMILAR.sharpness, raters=damping, period=None, now=0)
+    scores = votes.sums() / damping
+    supports = votes.support(np.arange(damping.size))
     rows = top_items(scores, wanted.allowed & (supports >= LEAST_SUPPORT), wanted.rank, wanted.limit)
     found = zip(rows.tolist(), scores[rows].tolist(), supports[rows].tolist(), strict=True)
-    return [SimilarItem(each, score, Similarity.RATERS, support) for each, score, support in found], hood.neighbors.size
+    return [SimilarItem(row, score, Similarity.RATERS, support) for row, score, support in found]
 
 
 def by_content(likeness: NDArray[np.float64], wanted: Wanted) -> list[SimilarItem]:

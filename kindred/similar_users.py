@@ -4,23 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kindred.catalog import Catalog
-from kindred.errors import FieldViolation, InvalidArgumentError, ItemNotFoundError, PreconditionError
+from kindred.errors import PreconditionError
 from kindred.filter_effect import FilterEffect
-from kindred.nearest_users import NearestUsers
-from kindred.ratings import EMPTY_PROFILE, Reaction
-from kindred.recipes import DEFAULT
+from kindred.neighbors import NeighborFinder, NeighborQuery
+from kindred.opinions import OpinionReader
+from kindred.ratings import EMPTY_PROFILE
+from kindred.recipes import Recipe
 from kindred.recommendation import InlineRating
-from kindred.scoring import NOTHING, TIE_DIGITS, DecodedProfile
+from kindred.scoring import Neighborhood
 from kindred.stores.port import Store, point_id_of
 from kindred.user_filter import EVERY_USER, UserFilter
 from kindred.user_names import check_user_names
-from kindred.weighting import SparseVector
-
-_CANDIDATES = 1_000
-"""Who shares several items need not be among the most similar: so many are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +69,27 @@ class SimilarUsers:
     Args:
         store: The users.
         catalog: The items.
-        nearest: Searches.
+        reader: Reads opinions.
+        finder: Searches.
+        recipe: Whose query to compare with.
         allowed: Whether users may be named.
     """
 
-    def __init__(self, store: Store, catalog: Catalog, nearest: NearestUsers, *, allowed: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        reader: OpinionReader,
+        finder: NeighborFinder,
+        recipe: Recipe,
+        *,
+        allowed: bool,
+    ) -> None:
         self._store = store
         self._catalog = catalog
-        self._nearest = nearest
+        self._reader = reader
+        self._finder = finder
+        self._recipe = recipe
         self._allowed = allowed
 
     def check_allowed(self) -> None:
@@ -108,95 +117,39 @@ class SimilarUsers:
         """
         self.check_allowed()
         await check_user_names(self._store, request.users, "filter")
-        rows, preferences = await self._opinions(request)
-        raters = np.maximum(self._catalog.counts.rated[rows], 1.0)
-        values = preferences / raters**DEFAULT.query_damping
-        weighs = values != 0
-        found: list[SimilarUser] = []
-        if weighs.any():
-            vector = SparseVector(self._catalog.indexes[rows[weighs]], values[weighs].astype(np.float32))
-            k = request.limit + 1 if request.min_overlap == 1 else max(_CANDIDATES, request.limit + 1)
-            people = await self._nearest.find(vector, k, request.users)
-            people = [profile for profile in people if profile.user_id != request.user_id]
-            query, rated = np.zeros(self._catalog.rows), np.zeros(self._catalog.rows, np.bool_)
-            query[rows], rated[rows] = values, True
-            found = most_similar(people, query, rated, request.min_overlap, request.limit)
+        hood = await self._neighborhood(request)
+        found = [] if hood is None else by_similarity(hood)
         effects: list[FilterEffect] = []
         if request.users and len(found) < request.limit:
             total, kept = await self._store.count_users(), await self._store.count_users(request.users)
             effects.append(FilterEffect("filter", total - kept, total))
         return SimilarUsersAnswer(found, effects)
 
-    async def _opinions(self, request: SimilarUsersRequest) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """The rows of the rated items, and the weighting's preferences for them; both of shape (n,)."""
-        profile = EMPTY_PROFILE
-        if request.user_id is not None:
-            [stored] = await self._store.users([point_id_of(request.user_id)])
-            profile = EMPTY_PROFILE if stored is None else stored.profile
-        current = profile.current
-        rows = self._catalog.rows_of(profile.items[current])
-        preferences = self._store.metadata.weighting.preferences(profile.values[current])
-        inline = self._inline(request.ratings)
-        inline_rows = np.fromiter(inline, np.int32, len(inline))
-        kept = ~np.isin(rows, inline_rows)
-        return (
-            np.concatenate([rows[kept], inline_rows]),
-            np.concatenate([preferences[kept], np.fromiter(inline.values(), np.float64, len(inline))]),
-        )
-
-    def _inline(self, ratings: Sequence[InlineRating]) -> dict[int, float]:
-        weighting, scale = self._store.metadata.weighting, self._store.metadata.scale
-        preferences: dict[int, float] = {}
-        violations = []
-        for place, rating in enumerate(ratings):
-            row = self._catalog.row_of(rating.item_id)
-            if row is None:
-                raise ItemNotFoundError(rating.item_id)
-            if row in preferences:
-                violations.append(FieldViolation(f"ratings[{place}].item_id", "names an item that is rated already"))
-            preferences[row] = 0.0
-            if isinstance(rating.opinion, Reaction):
-                preferences[row] = weighting.preference_of(rating.opinion)
-            elif scale.contains(rating.opinion):
-                preferences[row] = float(weighting.preferences(np.array([rating.opinion], np.float32))[0])
-            else:
-                violations.append(FieldViolation(f"ratings[{place}].value", f"must be {scale}"))
-        if violations:
-            raise InvalidArgumentError(violations)
-        return preferences
+    async def _neighborhood(self, request: SimilarUsersRequest) -> Neighborhood | None:
+        own = None if request.user_id is None else point_id_of(request.user_id)
+        [stored] = [None] if own is None else await self._store.users([own])
+        opinions = self._reader.read(EMPTY_PROFILE if stored is None else stored.profile, request.ratings)
+        query = opinions.query(self._recipe, self._catalog)
+        if not np.any(query.values):
+            return None
+        asked = NeighborQuery(query, request.limit, request.min_overlap, own, request.users or None)
+        [hood] = await self._finder.gather([asked], await self._finder.search([asked]))
+        return hood
 
 
-def most_similar(
-    people: Sequence[DecodedProfile],
-    query: NDArray[np.float64],
-    rated: NDArray[np.bool_],
-    min_overlap: int,
-    limit: int,
-) -> list[SimilarUser]:
-    """The users with the highest positive similarities; ties by user id.
+def by_similarity(hood: Neighborhood) -> list[SimilarUser]:
+    """The neighbors, the most similar first; ties by user id.
 
     Args:
-        people: The users found, each with at least one rating, by user id.
-        query: q by row. Shape (rows,).
-        rated: Which items the query rates. Shape (rows,).
-        min_overlap: How many of these a user must have rated.
-        limit: How many users at most.
+        hood: The neighbors.
     """
-    if not people:
-        return []
-    rows = np.concatenate([profile.rows for profile in people], dtype=np.intp)
-    preferences = np.concatenate([profile.preferences for profile in people])
-    lengths = np.array([profile.rows.size for profile in people])
-    starts = np.cumsum(lengths) - lengths
-    norms = np.array([profile.norm for profile in people])
-    similarities = np.add.reduceat(query[rows] * preferences, starts) / norms
-    shared = np.add.reduceat(rated[rows].astype(np.int64), starts)
-    top = similarities.max()
-    if top <= 0:
-        return []
-    order = np.argsort(-np.round(similarities / top, TIE_DIGITS), kind="stable")
-    chosen = order[(similarities[order] > top * NOTHING) & (shared[order] >= min_overlap)][:limit]
-    return [
-        SimilarUser(people[place].user_id, float(similarities[place]), int(shared[place]), int(lengths[place]))
-        for place in chosen.tolist()
-    ]
+    rated = np.zeros(hood.query.size, np.int64)
+    rated[hood.query.rows] = 1
+    shared = np.add.reduceat(rated[hood.rows], hood.starts)
+    users = {
+        profile.user_id: SimilarUser(profile.user_id, *numbers)
+        for profile, *numbers in zip(
+            hood.profiles, hood.similarities.tolist(), shared.tolist(), hood.lengths.tolist(), strict=True
+        )
+    }
+    return [users[profile.user_id] for profile in hood.ranking]

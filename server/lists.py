@@ -1,27 +1,19 @@
 """The lists of RecommendationService: similar items, similar users and popular items, from request to answer."""
 
-from collections.abc import Iterable
-
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kindred.catalog import Catalog
 from kindred.events import time_of
-from kindred.filter_effect import FilterEffect
 from kindred.popular_lists import PopularAnswer, PopularRequest, Window
-from kindred.recommendation import InlineRating
 from kindred.similar_items import SimilarItemsAnswer, SimilarItemsRequest, Similarity
 from kindred.similar_users import SimilarUsersAnswer, SimilarUsersRequest
 from kindred.v1 import item_pb2
 from kindred.v1 import recommendation_service_pb2 as pb
+from server.answers import effect_messages
 from server.checks import Checks
 from server.filters import read_item_filter, read_user_filter
 from server.messages import item_message, timestamp
-from server.opinions import read_opinion
-
-MAX_LIMIT = 500
-DEFAULT_LIMIT = 10
-MAX_OVERLAP = 100
-MAX_INLINE_RATINGS = 1_000
+from server.recommend_requests import DEFAULT_LIMIT, MAX_LIMIT, MAX_OVERLAP, read_ratings
 
 _SIMILARITIES = {Similarity.RATERS: pb.SIMILARITY_RATERS, Similarity.CONTENT: pb.SIMILARITY_CONTENT}
 _WINDOWS = {
@@ -77,11 +69,7 @@ def read_similar_users(request: pb.ListSimilarUsersRequest) -> SimilarUsersReque
         checks.id(request.user_id, "user_id")
     elif not request.ratings:
         checks.wrong("user_id", "give a user_id, ratings, or both")
-    ratings = []
-    if checks.count(request.ratings, "ratings", MAX_INLINE_RATINGS, least=0):
-        for place, rating in enumerate(request.ratings):
-            checks.id(rating.item_id, f"ratings[{place}].item_id")
-            ratings.append(InlineRating(rating.item_id, read_opinion(rating, f"ratings[{place}]", checks)))
+    ratings = read_ratings(request, checks)
     limit = checks.bounded(request, "limit", MAX_LIMIT, DEFAULT_LIMIT)
     min_overlap = checks.bounded(request, "min_overlap", MAX_OVERLAP, 1)
     users = read_user_filter(request.filter, "filter", checks)
@@ -141,8 +129,3 @@ def popular_items_response(answer: PopularAnswer, catalog: Catalog, view: int) -
         users_counted=answer.users_counted,
         filter_effects=effect_messages(answer.filter_effects),
     )
-
-
-def effect_messages(effects: Iterable[FilterEffect]) -> list[pb.FilterEffect]:
-    """What filters have left out."""
-    return [pb.FilterEffect(field=each.field, removed=each.removed, total=each.total) for each in effects]

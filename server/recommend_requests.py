@@ -81,7 +81,7 @@ def read_request(request: pb.RecommendRequest) -> RecommendationRequest:
     return read
 
 
-def read_ratings(request: pb.RecommendRequest, checks: Checks) -> list[InlineRating]:
+def read_ratings(request: pb.RecommendRequest | pb.ListSimilarUsersRequest, checks: Checks) -> list[InlineRating]:
     """The ratings in a request."""
     ratings = []
     if checks.count(request.ratings, "ratings", MAX_INLINE_RATINGS, least=0):

@@ -39,8 +39,11 @@ async def crowd(
     """A server over the same films and more people."""
     path = tmp_path_factory.mktemp("crowd") / "data"
     with nullcontext(data_dir(path)) if request.param == "embedded" else on_qdrant(qdrant) as place:
-        fill_with_films(place.builder(), users=CROWD)
-        settings = place.settings(port=0)
+        users = CROWD | {"romantic99": {}, "newcomer": {}}
+        fill_with_films(
+            place.builder(), users=users, attributes_of=lambda user_id: {"camp": user_id.rstrip("0123456789")}
+        )
+        settings = place.settings(port=0, segment_attributes="camp")
         async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as client:
             yield System(settings, parts.address, client)
 
@@ -61,14 +64,19 @@ async def popular(system: System, **fields: Any) -> pb.ListPopularItemsResponse:
     return await system.client.recommendations.ListPopularItems(pb.ListPopularItemsRequest(**fields), timeout=BOUND)
 
 
+async def recommend(system: System, **fields: Any) -> pb.RecommendResponse:
+    """Recommends six films."""
+    return await system.client.recommendations.Recommend(pb.RecommendRequest(limit=6, **fields), timeout=BOUND)
+
+
 class TestSimilarItems:
     async def test_a_film_of_one_camp_is_like_the_others_of_it(self, crowd: System) -> None:
         """The people who like a film like the films of their camp; the film itself is not returned."""
         answer = await similar_items(crowd, "50", limit=5)
         assert {each.item.item_id for each in answer.items} == set(SPACE) - {"50"}
         assert {each.similarity for each in answer.items} == {pb.SIMILARITY_RATERS}
-        assert {each.support for each in answer.items} == {8}
-        assert answer.raters_used == 10
+        assert {each.support for each in answer.items} == {12, 13}
+        assert answer.raters_used == 16
         scores = [each.score for each in answer.items]
         assert scores == sorted(scores, reverse=True)
         assert not answer.filter_effects
@@ -255,3 +263,25 @@ class TestPopularItems:
         ahead.seconds += 3_600
         answers = [await popular(naming, window=pb.WINDOW_DAY, until=until) for until in (ahead, None)]
         assert answers[0].counted_at == answers[1].counted_at
+
+
+class TestNewcomers:
+    async def test_a_newcomer_gets_what_people_alike_like(self, crowd: System) -> None:
+        """A user without ratings gets what is popular among users with the same attributes, and is told whose it is."""
+        answer = await recommend(crowd, user_id="romantic99")
+        assert answer.strategy == pb.STRATEGY_POPULAR_FALLBACK
+        assert {each.item.item_id for each in answer.recommendations} == set(ROMANCE)
+        alike = AttributeFilter(all_of=[AttributeCondition(name="camp", equals=Value(string_value="romantic"))])
+        assert answer.popular_among == alike
+        counted = await popular(crowd, limit=6, users=UserFilter(attributes=alike))
+        assert [(each.item, each.score) for each in answer.recommendations] == [
+            (each.item, each.likes) for each in counted.items
+        ]
+
+    async def test_a_newcomer_of_another_kind_gets_everyones_favorites(self, crowd: System) -> None:
+        """A user whose attributes few share gets what is popular among everyone."""
+        answer = await recommend(crowd, user_id="newcomer")
+        assert answer.strategy == pb.STRATEGY_POPULAR_FALLBACK
+        assert not answer.HasField("popular_among")
+        everyone = await popular(crowd, limit=6)
+        assert [each.item for each in answer.recommendations] == [each.item for each in everyone.items]

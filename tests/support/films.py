@@ -1,6 +1,6 @@
 """A small catalog whose users fall into two camps, so that every answer can be told in advance."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from kindred.item_index import first_probe, natural_index
 from kindred.items import CatalogEntry, Item
 from kindred.popularity import count_ratings
-from kindred.ratings import EMPTY_PROFILE, AttributesSet, Rated, RatingScale, merge
+from kindred.ratings import EMPTY_PROFILE, Attributes, AttributesSet, Rated, RatingScale, merge
 from kindred.stores.edge import EdgeBuilder
 from kindred.stores.port import CollectionBuilder, CollectionMetadata, StoredUser, UserWrite
 from kindred.weighting import LikingWeighting, Weighting, stored_vector
@@ -79,15 +79,16 @@ def load_films(path: Path, weighting: Weighting | None = None) -> Path:
 CROWD = {
     f"{camp}{number}": _ratings(own, other, number % 6)
     for camp, own, other in (("traveller", SPACE, ROMANCE), ("romantic", ROMANCE, SPACE))
-    for number in range(12)
+    for number in range(20)
 }
-"""The same camps, twice as large: enough people for items to be similar by their raters."""
+"""The same camps, larger: enough people for items to be similar by their raters."""
 
 
 def fill_with_films(
     builder: CollectionBuilder,
     weighting: Weighting | None = None,
     users: Mapping[str, Mapping[str, float]] = USERS,
+    attributes_of: Callable[[str], Attributes] = lambda _: {"country": "NL"},
 ) -> None:
     """Builds a collection of these films and users, and commits it.
 
@@ -95,6 +96,7 @@ def fill_with_films(
         builder: A builder that was not entered yet.
         weighting: The weighting; the default one if left out.
         users: Ratings by user and item id.
+        attributes_of: The attributes of a user.
     """
     weighting = weighting or LikingWeighting(SCALE)
     profiles = {
@@ -105,7 +107,7 @@ def fill_with_films(
                     Rated(INDEX[item_id], value, LOADED_AT + place)
                     for place, (item_id, value) in enumerate(own.items())
                 ),
-                AttributesSet({"country": "NL"}, LOADED_AT),
+                AttributesSet(attributes_of(user_id), LOADED_AT),
             ],
         )
         for user_id, own in users.items()

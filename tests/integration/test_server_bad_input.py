@@ -229,7 +229,7 @@ BAD: dict[str, Bad] = {
     ),
     "recommend: everything": Bad(
         recommend(user_id=LONG, limit=0, neighbors=NEIGHBORS(k=0), recipe=9, explanation=9, item_view=9),
-        ["user_id", "limit", "neighbors.k", "recipe", "explanation", "item_view"],
+        ["user_id", "limit", "neighbors.k", "explanation", "item_view", "recipe"],
     ),
     # BatchRecommend
     "batch: empty": Bad(recommendation.BatchRecommendRequest(), ["requests"]),

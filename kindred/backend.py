@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Self
 
+from kindred.attribute_names import AttributeNames
 from kindred.catalog import Catalog
 from kindred.catalog_follower import CatalogFollower
 from kindred.catalog_writer import CatalogWriter
@@ -91,7 +92,8 @@ class Backend:
         freshness = freshness or Freshness(store)
         follower = CatalogFollower(store, catalog)
         recipes = settings.recipes()
-        popular = PopularLists(store, catalog, settings.popularity_age)
+        names = AttributeNames(store)
+        popular = PopularLists(store, catalog, names, settings.popularity_age)
         segments = Segments(store, popular, settings.segments(), settings.popularity_age)
         recommender = Recommender(store, catalog, recipes, ProfileCache(settings.cache_bytes), segments)
         usual = recipes[DEFAULT_OF_WEIGHTING[store.metadata.weighting.name]]
@@ -105,7 +107,13 @@ class Backend:
             names_neighbors=settings.name_neighbors,
             similar_items=SimilarItems(recommender.finder, catalog),
             similar_users=SimilarUsers(
-                store, catalog, recommender.reader, recommender.finder, usual, allowed=settings.name_neighbors
+                store,
+                catalog,
+                names,
+                reader=recommender.reader,
+                finder=recommender.finder,
+                recipe=usual,
+                allowed=settings.name_neighbors,
             ),
             popular=popular,
             updater=ProfileUpdater(store, freshness.announce),

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kindred.attribute_names import AttributeNames
 from kindred.catalog import Catalog
 from kindred.errors import InvalidArgumentError
 from kindred.events import now_ms
@@ -108,12 +109,16 @@ class PopularLists:
     Args:
         store: The users.
         catalog: The items.
+        names: What is known of the users' attributes.
         age: Seconds for which counts are kept.
         now: The time, milliseconds since 1970.
     """
 
-    def __init__(self, store: Store, catalog: Catalog, age: float, now: Callable[[], int] = now_ms) -> None:
+    def __init__(
+        self, store: Store, catalog: Catalog, names: AttributeNames, age: float, now: Callable[[], int] = now_ms
+    ) -> None:
         self._store = store
+        self._names = names
         self._catalog = catalog
         self._age = age
         self._now = now
@@ -163,7 +168,7 @@ class PopularLists:
         if violations := catalog.masks.check(request.items):
             raise InvalidArgumentError(violations)
         catalog.masks.candidate_rows(request.items.candidates)  # before anything is counted
-        await check_user_names(self._store, request.users, "users")
+        await check_user_names(self._names, request.users, "users")
         counts = await self.counts(request.window, request.until, request.users)
         allowed = catalog.listed & catalog.masks.allowed(request.items) if request.items else catalog.listed
         rows = most_liked(counts, allowed, catalog.counts.id_rank, request.limit)

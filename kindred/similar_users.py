@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kindred.attribute_names import AttributeNames
 from kindred.catalog import Catalog
 from kindred.errors import PreconditionError
 from kindred.filter_effect import FilterEffect
@@ -69,6 +70,7 @@ class SimilarUsers:
     Args:
         store: The users.
         catalog: The items.
+        names: What is known of the users' attributes.
         reader: Reads opinions.
         finder: Searches.
         recipe: Whose query to compare with.
@@ -79,14 +81,16 @@ class SimilarUsers:
         self,
         store: Store,
         catalog: Catalog,
+        names: AttributeNames,
+        *,
         reader: OpinionReader,
         finder: NeighborFinder,
         recipe: Recipe,
-        *,
         allowed: bool,
     ) -> None:
         self._store = store
         self._catalog = catalog
+        self._names = names
         self._reader = reader
         self._finder = finder
         self._recipe = recipe
@@ -116,7 +120,7 @@ class SimilarUsers:
             UnavailableError: The store is away.
         """
         self.check_allowed()
-        await check_user_names(self._store, request.users, "filter")
+        await check_user_names(self._names, request.users, "filter")
         hood = await self._neighborhood(request)
         found = [] if hood is None else by_similarity(hood)
         effects: list[FilterEffect] = []

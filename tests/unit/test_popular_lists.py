@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from kindred.attribute_filter import AttributeFilter, Equals, Has
+from kindred.attribute_names import AttributeNames
 from kindred.catalog import Catalog
 from kindred.errors import InvalidArgumentError, OutOfTimeError
 from kindred.filter_effect import FilterEffect
@@ -30,7 +31,7 @@ def lists(now: int = NOW) -> tuple[PopularLists, UserList, Catalog]:
     catalog = Catalog(
         [CatalogEntry(1, Item("1"), 2, 2), CatalogEntry(2, Item("2"), 2, 2), CatalogEntry(3, Item("3"), 2, 1)]
     )
-    return PopularLists(store, catalog, AGE, lambda: now), store, catalog
+    return PopularLists(store, catalog, AttributeNames(store), AGE, lambda: now), store, catalog
 
 
 def seen(answer: PopularAnswer) -> list[tuple[int, int, int]]:

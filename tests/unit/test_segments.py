@@ -1,6 +1,7 @@
 import pytest
 
 from kindred.attribute_filter import AttributeFilter, Equals
+from kindred.attribute_names import AttributeNames
 from kindred.catalog import Catalog
 from kindred.items import CatalogEntry, Item
 from kindred.popular_lists import PopularLists
@@ -28,7 +29,9 @@ SILENT = [user_of(f"silent{number}", attributes={"gender": "M"}) for number in r
 def segments_of(store: UserList, telling: str = "gender,country") -> Segments:
     """Segments over some users and three items."""
     catalog = Catalog([CatalogEntry(index, Item(str(index))) for index in (1, 2, 3)])
-    return Segments(store, PopularLists(store, catalog, 300.0), parse_segment_attributes(telling), 300.0)
+    return Segments(
+        store, PopularLists(store, catalog, AttributeNames(store), 300.0), parse_segment_attributes(telling), 300.0
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from kindred.attribute_names import AttributeNames
 from kindred.errors import PreconditionError
 from kindred.ratings import Reaction
 from kindred.recommendation import InlineRating
@@ -26,9 +27,10 @@ async def similar(path: Path, request: SimilarUsersRequest) -> list[SimilarUser]
         users = SimilarUsers(
             backend.store,
             backend.catalog,
-            recommender.reader,
-            recommender.finder,
-            backend.recipes["default"],
+            AttributeNames(backend.store),
+            reader=recommender.reader,
+            finder=recommender.finder,
+            recipe=backend.recipes["default"],
             allowed=True,
         )
         return list((await users.similar(request)).users)

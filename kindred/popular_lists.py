@@ -22,7 +22,6 @@ from kindred.popular_counts import PopularCounts, Span, Tally, most_liked
 from kindred.stale_cache import StaleCache
 from kindred.stores.port import Store
 from kindred.user_filter import EVERY_USER, UserFilter
-from kindred.user_names import check_user_names
 
 _PAGE = 200
 _KEPT = 64
@@ -168,7 +167,7 @@ class PopularLists:
         if violations := catalog.masks.check(request.items):
             raise InvalidArgumentError(violations)
         catalog.masks.candidate_rows(request.items.candidates)  # before anything is counted
-        await check_user_names(self._names, request.users, "users")
+        await self._names.check(request.users, "users")
         counts = await self.counts(request.window, request.until, request.users)
         allowed = catalog.listed & catalog.masks.allowed(request.items) if request.items else catalog.listed
         rows = most_liked(counts, allowed, catalog.counts.id_rank, request.limit)

@@ -17,7 +17,6 @@ from kindred.recommendation import InlineRating
 from kindred.scoring import Neighborhood
 from kindred.stores.port import Store, point_id_of
 from kindred.user_filter import EVERY_USER, UserFilter
-from kindred.user_names import check_user_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ class SimilarUsers:
             UnavailableError: The store is away.
         """
         self.check_allowed()
-        await check_user_names(self._names, request.users, "filter")
+        await self._names.check(request.users, "filter")
         hood = await self._neighborhood(request)
         found = [] if hood is None else by_similarity(hood)
         effects: list[FilterEffect] = []

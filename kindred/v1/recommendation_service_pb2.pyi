@@ -251,7 +251,7 @@ class RecommendRequest(_message.Message):
     RECIPE_TUTORIAL_RATINGS on one with the z-score weighting. Not together with `recipe_name`.
     """
     explanation: Global___Explanation.ValueType
-    """Whether the answer says why."""
+    """Whether the answer says why. EXPLANATION_FULL takes a `limit` of 50 at most."""
     item_view: _item_pb2.ItemView.ValueType
     """How much of each item to return."""
     at_least_as_fresh: _builtins.str
@@ -266,7 +266,7 @@ class RecommendRequest(_message.Message):
     relevance (Carbonell and Goldstein 1998) over what items share in genres and in raters among the neighbors.
     """
     new_item_share: _builtins.float
-    """The share of the answer, above 0 and at most 0.5, that goes to items which fewer than 5 users have rated, by what
+    """The share of the answer, 0 (default, none) to 0.5, that goes to items which fewer than 5 users have rated, by what
     their genres and tags share with what the user likes. Rounded down to whole items.
     """
     @_builtins.property
@@ -279,7 +279,7 @@ class RecommendRequest(_message.Message):
 
     @_builtins.property
     def neighbors(self) -> Global___NeighborOptions:
-        """How the neighbors are chosen."""
+        """How the neighbors are chosen. Not with RECIPE_POPULAR, nor `period`."""
 
     @_builtins.property
     def items(self) -> _filter_pb2.ItemFilter:
@@ -287,7 +287,9 @@ class RecommendRequest(_message.Message):
 
     @_builtins.property
     def period(self) -> _filter_pb2.RatingPeriod:
-        """Which of the neighbors' ratings count. It does not change who the neighbors are, nor what is popular."""
+        """Which of the neighbors' ratings count, in scores and in predicted ratings. It does not change who the neighbors are,
+        nor what is popular. With a half-life and without an end, the same request later gives another answer.
+        """
 
     @_builtins.property
     def overrides(self) -> Global___RecipeOverrides:
@@ -467,7 +469,7 @@ class InlineRating(_message.Message):
     item_id: _builtins.str
     """The item, by its own id or an external one ("imdb:tt0133093")."""
     value: _builtins.float
-    """On the catalog's scale (MovieLens: 0.5 to 5 stars)."""
+    """On the catalog's scale (MovieLens: 0.5 to 5 stars; plays: how many)."""
     reaction: _reaction_pb2.Reaction.ValueType
     """Without a number."""
     def __init__(
@@ -568,7 +570,7 @@ class RecommendResponse(_message.Message):
 
     @_builtins.property
     def filter_effects(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterEffect]:
-        """If there are fewer items than asked for: what each filter of the request has left out."""
+        """If there are fewer items than asked for, or no neighbor was found: what each filter of the request has left out."""
 
     @_builtins.property
     def counterfactual(self) -> Global___Counterfactual:

@@ -185,6 +185,8 @@ def test_what_cannot_be_evaluated_is_said(file: Path, arguments: list[object], m
         (["nothing.csv"], "no file or folder nothing.csv, and no data set: ml-100k"),
         (["ml-100k", "--data-dir", "data"], "give a data set or a collection"),
         (["ml-100k", "--k-curve", "1,x"], "--k-curve 1,x: must be whole numbers"),
+        (["ml-100k", "--peer", "best"], "--peer best: there are popularity, ease, bm25, als, userknn"),
+        (["ml-100k", "--peer", "als", "--peers"], "--peers takes all of them"),
     ],
 )
 def test_wrong_usage_is_said(arguments: list[str], message: str) -> None:
@@ -192,3 +194,14 @@ def test_wrong_usage_is_said(arguments: list[str], message: str) -> None:
     done = CliRunner().invoke(app, ["evaluate", *arguments])
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+def test_peers_stand_beside_the_product(file: Path) -> None:
+    """Peers are measured for the same users, and find the tastes that popularity does not."""
+    printed = kindred(file, *COLUMNS, "--json", "--peer", "popularity", "--peer", "ease")
+    found = results(printed)
+    assert set(found) == {("random", name, 10) for name in ("default", "popularity", "ease")}
+    ease, popular = found["random", "ease", 10], found["random", "popularity", 10]
+    assert ease["ndcg"]["value"] > 1.2 * popular["ndcg"]["value"]
+    product = results(kindred(file, *COLUMNS, "--json", "--recipe", "popular"))
+    assert popular == product["random", "popular", 10]

@@ -28,13 +28,13 @@ def table_of(ratings: Iterable[tuple[str, str, float, int]], items: Iterable[str
 
 
 def random_table(users: int = 60, items: int = 80, seed: int = 0) -> RatingTable:
-    """A table in which users of two tastes like the items of theirs, with 25 to 40 ratings each."""
+    """A table in which users of two tastes like the items of theirs, with 44 to 56 ratings each."""
     random = np.random.default_rng(seed)
     rows = []
     for user in range(users):
-        rated = random.choice(items, random.integers(25, 41), replace=False)
+        rated = random.choice(items, random.integers(44, 57), replace=False)
         for place, item in enumerate(rated.tolist()):
             same = user % 2 == item % 2
-            stars = random.choice([4.0, 4.5, 5.0] if same else [1.0, 2.0, 4.0])
+            stars = random.choice([4.0, 4.5, 5.0] if same else [1.0, 2.0, 3.0])
             rows.append((f"u{user}", f"i{item}", float(stars), 1_000 + place))
     return table_of(rows, [f"i{item}" for item in range(items)])

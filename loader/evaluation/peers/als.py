@@ -25,9 +25,9 @@ class Als:
         iterations: How often both sides are solved.
     """
 
-    factors: int = 64
+    factors: int = 32
     regularization: float = 30.0
-    alpha: float = 10.0
+    alpha: float = 5.0
     iterations: int = 15
     name: PeerName = "als"
     _model: Any = None

@@ -152,8 +152,9 @@ def rows_of(profiles: Profiles, n_items: int, peer: PeerName) -> Any:
     Raises:
         PreconditionError: scipy is not installed.
     """
-    form = (profiles.starts.size - 1, n_items)
-    matrix = needed("scipy.sparse", peer).csr_matrix((profiles.values, profiles.items, profiles.starts), shape=form)
+    columns = (profiles.values, profiles.items, profiles.starts)
+    # A copy: dropping zeros moves the columns' entries, which are the caller's.
+    matrix = needed("scipy.sparse", peer).csr_matrix(columns, shape=(profiles.starts.size - 1, n_items), copy=True)
     matrix.eliminate_zeros()
     return matrix
 

@@ -26,9 +26,9 @@ class Bm25:
         b: How much long documents are damped.
     """
 
-    k: int = 200
-    k1: float = 100.0
-    b: float = 0.2
+    k: int = 500
+    k1: float = 1.2
+    b: float = 0.5
     name: PeerName = "bm25"
     _similarity: Any = None
 

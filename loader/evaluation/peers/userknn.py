@@ -24,7 +24,7 @@ class UserKnn:
         k: How many neighbors score an item, at most.
     """
 
-    k: int = 50
+    k: int = 30
     name: PeerName = "userknn"
     _scorer: Any = None
     _items: Any = None
@@ -46,6 +46,6 @@ class UserKnn:
         for place, user in enumerate(users.tolist()):
             _, items, preferences = profiles.part(place, place + 1)
             likes = self._data.ItemList(item_ids=items[preferences >= 1.0])
-            query = self._data.RecQuery(user_id=user, user_items=likes)
+            query = self._data.RecQuery(user_id=user, history_items=likes)
             found[place] = self._scorer(query, self._items).scores()
         return found

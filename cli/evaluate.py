@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from loader.evaluation.table import RatingTable
     from loader.progress import Progress
 
+_FORMS = (".png", ".svg", ".pdf")
+_CURVE = (10, 20, 50, 100, 200, 400, 800)
+"""The K of a plot for which none are given."""
 _TEXTS = 2
 """Columns of the table that are no numbers."""
 _WHAT, _SPLIT, _WHO, _REPORT, _TABLE = (
@@ -169,11 +172,21 @@ def evaluate(
         typer.Option(
             "--k-curve",
             metavar="N,N,…",
-            show_default=False,
+            show_default="with --plot 10,20,50,100,200,400,800",
             help="Let every recipe answer with so many neighbors, too.",
             rich_help_panel=_REPORT,
         ),
     ] = "",
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE.png",
+            help="Draw NDCG against the number of neighbors (.png, .svg or .pdf); needs pip install "
+            "'kindred\\[evaluation]'.",
+            rich_help_panel=_REPORT,
+        ),
+    ] = None,
     resamples: Annotated[
         int,
         typer.Option(min=1, max=100_000, help="Draws of the bootstrap for the intervals.", rich_help_panel=_REPORT),
@@ -203,6 +216,14 @@ def evaluate(
     places = (data_dir, qdrant_url, collection)
     if dataset is not None and any(place is not None for place in places):
         raise misused("give a data set or a collection (--data-dir, --qdrant-url, --collection), not both")
+    curve = _numbers("--k-curve", k_curve)
+    if plot is not None:
+        from loader.evaluation.extra import needed
+
+        if plot.suffix not in _FORMS or not plot.parent.is_dir():
+            raise misused(f"--plot {plot}: must be a file in a folder that is there, ending in {', '.join(_FORMS)}")
+        needed("matplotlib.figure", "--plot")  # now, not when everything is computed
+        curve = curve or _CURVE
     if peer and peers:
         raise misused("--peers takes all of them: leave --peer out, or name those that you want with it")
     settings = load_settings(data_dir=data_dir, qdrant_url=qdrant_url, collection=collection)
@@ -211,7 +232,7 @@ def evaluate(
         products=[ProductSpec.parse(text) for text in recipe or ["default"]],
         peers=get_args(PeerName) if peers else _peers(peer or ()),
         cutoffs=tuple(at or (10,)),
-        k_curve=_numbers("--k-curve", k_curve),
+        k_curve=curve,
         most_users=users,
         resamples=resamples,
     )
@@ -222,6 +243,10 @@ def evaluate(
             table, own_shrinkage = _data_set(dataset, mirror, columns, scale, liking, time_unit, progress), None
         options = replace(options, shrinkage=shrinkage or own_shrinkage or options.shrinkage)
         evaluation = asyncio.run(run(table, options, settings, progress))
+    if plot is not None:
+        from loader.evaluation.plot import plot_curve
+
+        plot_curve(evaluation, plot)
     _print(evaluation, as_json=as_json, timing=timing)
 
 

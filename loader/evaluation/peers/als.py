@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from loader.evaluation.extra import needed
 from loader.evaluation.options import PeerName
-from loader.evaluation.peers.base import needed, rows_of, rows_of_table
+from loader.evaluation.peers.base import rows_of, rows_of_table
 from loader.evaluation.table import Profiles, RatingTable
 
 

@@ -1,14 +1,12 @@
 """What the peers share: what they learn from, and how their scores become lists."""
 
-from importlib import import_module
-from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kindred.errors import PreconditionError
 from kindred.ratings import RatingScale, Reaction
+from loader.evaluation.extra import needed
 from loader.evaluation.metrics import NOTHING
 from loader.evaluation.options import PeerName
 from loader.evaluation.splits import Task
@@ -60,23 +58,6 @@ def preferences_of(scale: RatingScale, values: NDArray[np.float32]) -> NDArray[n
     """
     stars = scale.stars(values)
     return (0.5 * np.clip(stars - 2.0, 0.0, 1.0) + 0.5 * np.clip(stars - 3.0, 0.0, 1.0)).astype(np.float32)
-
-
-def needed(module: str, peer: PeerName) -> ModuleType:
-    """Imports a library that only a peer needs.
-
-    Args:
-        module: The module.
-        peer: Who needs it.
-
-    Raises:
-        PreconditionError: It is not installed.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        message = f"{peer} needs {module.partition('.')[0]} ({error}); install it: pip install 'kindred[evaluation]'"
-        raise PreconditionError("EXTRA", module, message) from error
 
 
 class PeerContestant:

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from loader.evaluation.extra import needed
 from loader.evaluation.options import PeerName
-from loader.evaluation.peers.base import needed, preferences_of
+from loader.evaluation.peers.base import preferences_of
 from loader.evaluation.table import Profiles, RatingTable
 
 

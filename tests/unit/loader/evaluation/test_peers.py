@@ -6,9 +6,10 @@ import pytest
 
 from kindred.errors import PreconditionError
 from kindred.items import Item
+from loader.evaluation.extra import needed
 from loader.evaluation.options import PeerName, SplitOptions
 from loader.evaluation.peers import PEERS
-from loader.evaluation.peers.base import PeerContestant, needed, preferences_of, top_places
+from loader.evaluation.peers.base import PeerContestant, preferences_of, top_places
 from loader.evaluation.peers.ease import MAX_ITEMS, Ease
 from loader.evaluation.peers.popularity import Popularity
 from loader.evaluation.splits import Split, Task, split

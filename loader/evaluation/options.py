@@ -6,13 +6,15 @@ from math import isfinite
 from typing import Literal, Self
 
 from kindred.errors import FieldViolation, InvalidArgumentError
+from kindred.recipes import MAX_K, Bounds
 
 SplitKind = Literal["random", "time", "cold"]
 PeerName = Literal["popularity", "ease", "bm25", "als", "userknn"]
 
 MIN_COLD_LIKES = 20
 """Users with fewer likes are not made cold: too little would be left to find."""
-MAX_K = 1_000
+REQUEST_NUMBERS = {"min_overlap": Bounds(1, 100), "diversity": Bounds(0, 1), "new_item_share": Bounds(0, 0.5)}
+"""Numbers that a request has for any recipe, k aside, and what a server takes."""
 MAX_CURVE = 20
 """Points of a curve."""
 
@@ -46,12 +48,12 @@ class ProductSpec:
     Args:
         recipe: The recipe's name.
         k: How many neighbors; None for the recipe's own.
-        overrides: Constants to replace, by name.
+        numbers: Other numbers by name: the recipe's own, and `REQUEST_NUMBERS`.
     """
 
     recipe: str
     k: int | None = None
-    overrides: Mapping[str, float] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -74,13 +76,18 @@ class ProductSpec:
         k = numbers.pop("k", None)
         if k is not None and not (k.is_integer() and 1 <= k <= MAX_K):
             raise _wrong(text, f"k must be a whole number from 1 to {MAX_K:,}")
+        for name, bounds in REQUEST_NUMBERS.items():
+            if name in numbers and not bounds.contain(numbers[name]):
+                raise _wrong(text, f"{name} must be {bounds}")
+        if not numbers.get("min_overlap", 1.0).is_integer():
+            raise _wrong(text, "min_overlap must be a whole number")
         return cls(recipe.strip(), None if k is None else int(k), numbers)
 
     @property
     def name(self) -> str:
         """As `parse` reads it."""
         parts = [] if self.k is None else [f"k={self.k}"]
-        parts += [f"{name}={number:g}" for name, number in self.overrides.items()]
+        parts += [f"{name}={number:g}" for name, number in self.numbers.items()]
         return self.recipe + (":" + ",".join(parts) if parts else "")
 
 

@@ -6,7 +6,7 @@ Nothing of the formula is here: what is measured is what a server would have ans
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,13 +18,13 @@ from kindred.backend import Backend
 from kindred.errors import FieldViolation, InvalidArgumentError, KindredError
 from kindred.items import Item
 from kindred.ratings import Attributes, RatingScale, Reaction
-from kindred.recipes import Recipe
+from kindred.recipes import Recipe, overridden
 from kindred.recommendation import InlineRating, RecommendationRequest
 from kindred.settings import Settings
 from kindred.stores.choice import new_builder
 from loader.bad_rows import BadRows
 from loader.evaluation.metrics import NOTHING
-from loader.evaluation.options import ProductSpec
+from loader.evaluation.options import REQUEST_NUMBERS, ProductSpec
 from loader.evaluation.splits import Task
 from loader.evaluation.table import RatingTable
 from loader.load import load
@@ -34,7 +34,6 @@ from loader.source import Ids, RatingChunk, RatingPart
 
 _BATCH = 100
 _CHUNK = 1_000_000
-_TAKES_OVERRIDES = "overrides" in {each.name for each in fields(RecommendationRequest)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +92,17 @@ def check_spec(spec: ProductSpec, recipes: Mapping[str, Recipe]) -> None:
         recipes: The recipes by name.
 
     Raises:
-        InvalidArgumentError: There is no such recipe, or constants cannot be replaced.
+        InvalidArgumentError: There is no such recipe, it has no such number, or a number is out of its range.
     """
     if spec.recipe not in recipes:
         raise InvalidArgumentError(
             [FieldViolation(f"recipe {spec.recipe!r}", f"is unknown; known: {', '.join(sorted(recipes))}")]
         )
-    if spec.overrides and not _TAKES_OVERRIDES:
-        raise InvalidArgumentError(
-            [FieldViolation(f"recipe {spec.name!r}", "a request of this version can only replace k")]
-        )
+    overridden(recipes[spec.recipe], _overrides(spec), f"recipe {spec.name!r}")
+
+
+def _overrides(spec: ProductSpec) -> Mapping[str, float]:
+    return {name: number for name, number in spec.numbers.items() if name not in REQUEST_NUMBERS}
 
 
 class ProductStore:
@@ -143,9 +143,10 @@ class ProductStore:
         return ranked
 
     def _requests(self, spec: ProductSpec, task: Task, depth: int) -> Iterator[RecommendationRequest]:
-        shared: dict[str, Any] = {"recipe": spec.recipe, "k": spec.k, "limit": depth}
-        if spec.overrides:
-            shared["overrides"] = spec.overrides
+        of_request: dict[str, Any] = {name: spec.numbers[name] for name in REQUEST_NUMBERS if name in spec.numbers}
+        if "min_overlap" in of_request:
+            of_request["min_overlap"] = int(of_request["min_overlap"])
+        shared = {"recipe": spec.recipe, "k": spec.k, "limit": depth, "overrides": _overrides(spec)} | of_request
         if task.given is None:
             for code in task.users.tolist():
                 yield RecommendationRequest(self._table.user_ids[code], **shared)

@@ -131,6 +131,15 @@ def test_a_collections_own_shrinkage_is_used(table: RatingTable, tmp_path: Path)
     assert json.loads(kindred("--data-dir", tmp_path / "data", "--json", "--shrinkage", 7))["shrinkage"] == 7
 
 
+def test_numbers_of_recipe_and_request_change_the_lists(file: Path) -> None:
+    """What is replaced is what the product then computes with: each of these numbers gives other lists."""
+    specs = ["ridge", "ridge:fit_penalty=50", "ridge:min_overlap=20", "ridge:diversity=0.9", "ridge:k=2"]
+    arguments = [argument for spec in specs for argument in ("--recipe", spec)]
+    found = results(kindred(file, *COLUMNS, "--json", "--at", 5, *arguments))
+    assert [contestant for _, contestant, _ in found] == specs
+    assert len({json.dumps(metrics) for metrics in found.values()}) == len(specs)
+
+
 @pytest.mark.parametrize("kind", ["random", "cold"])
 async def test_lists_are_what_the_product_answers(table: RatingTable, tmp_path: Path, kind: Any) -> None:
     """A contestant's lists are what the recommender answers over a collection of the train part."""

@@ -30,10 +30,21 @@ def test_other_texts_are_refused(text: str) -> None:
         ProductSpec.parse(text)
 
 
-@pytest.mark.parametrize("text", ["default:k=0", "default:k=1001", "default:k=1.5"])
-def test_k_is_a_number_of_neighbors(text: str) -> None:
-    """K is a whole number from 1 to 1,000."""
-    with pytest.raises(InvalidArgumentError, match="k must be a whole number from 1 to 1,000"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("default:k=0", "k must be a whole number from 1 to 1,000"),
+        ("default:k=1001", "k must be a whole number from 1 to 1,000"),
+        ("default:k=1.5", "k must be a whole number from 1 to 1,000"),
+        ("default:min_overlap=0", "min_overlap must be 1 to 100"),
+        ("default:min_overlap=1.5", "min_overlap must be a whole number"),
+        ("default:diversity=2", "diversity must be 0 to 1"),
+        ("default:new_item_share=0.6", "new_item_share must be 0 to 0.5"),
+    ],
+)
+def test_numbers_of_a_request_have_bounds(text: str, message: str) -> None:
+    """What a server would refuse is refused."""
+    with pytest.raises(InvalidArgumentError, match=message):
         ProductSpec.parse(text)
 
 
@@ -42,6 +53,15 @@ def test_recipes_are_known() -> None:
     check_spec(ProductSpec("default", 7), RECIPES)
     with pytest.raises(InvalidArgumentError, match="'best': is unknown; known: default, popular"):
         check_spec(ProductSpec("best"), RECIPES)
+
+
+def test_a_recipes_own_numbers_can_be_replaced() -> None:
+    """Numbers that the recipe uses may be replaced within their bounds, and no others."""
+    check_spec(ProductSpec.parse("default:sharpness=2,min_overlap=3,diversity=0.2,new_item_share=0.1"), RECIPES)
+    with pytest.raises(InvalidArgumentError, match="fit_penalty: is no number of recipe 'default'"):
+        check_spec(ProductSpec.parse("default:fit_penalty=2"), RECIPES)
+    with pytest.raises(InvalidArgumentError, match="sharpness: is 11, must be 0 to 10"):
+        check_spec(ProductSpec.parse("default:sharpness=11"), RECIPES)
 
 
 @pytest.mark.parametrize(

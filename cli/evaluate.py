@@ -187,6 +187,14 @@ def evaluate(
             rich_help_panel=_REPORT,
         ),
     ] = None,
+    predictions: Annotated[
+        bool,
+        typer.Option(
+            "--predictions",
+            help="Compare predicted ratings with those that are held out, too: RMSE and MAE.",
+            rich_help_panel=_REPORT,
+        ),
+    ] = False,
     resamples: Annotated[
         int,
         typer.Option(min=1, max=100_000, help="Draws of the bootstrap for the intervals.", rich_help_panel=_REPORT),
@@ -234,6 +242,7 @@ def evaluate(
         cutoffs=tuple(at or (10,)),
         k_curve=curve,
         most_users=users,
+        predictions=predictions,
         resamples=resamples,
     )
     with ProgressBars(quiet=as_json) as progress:
@@ -311,6 +320,6 @@ def _print(evaluation: "Evaluation", *, as_json: bool, timing: bool) -> None:
         say(line)
     columns = [
         Column(heading, justify="left" if place < _TEXTS else "right", keep=True)
-        for place, heading in enumerate(headings(timed=timing))
+        for place, heading in enumerate(headings(evaluation, timed=timing))
     ]
     print_table(columns, list(rows(evaluation, timed=timing)))

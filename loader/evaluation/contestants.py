@@ -31,3 +31,15 @@ class Contestant(Protocol):
         Returns:
             Item codes, best first, -1 behind the last one. Shape (n_queries, depth).
         """
+
+    async def predict(self, task: Task, progress: Progress) -> NDArray[np.float64] | None:
+        """Predicts the ratings that are held out.
+
+        Args:
+            task: The users.
+            progress: Is told of every user.
+
+        Returns:
+            Ratings on the catalog's scale, NaN where there is no prediction, in the order of `RatingTable.profiles` of
+            the users' held-out ratings, shape (n_held_out,); None if it predicts no ratings at all.
+        """

@@ -102,6 +102,7 @@ class EvaluationOptions:
         cutoffs: The places of a list that count; the metrics are given for each.
         k_curve: With how many neighbors each recipe answers once more, where no number of them is asked for.
         most_users: How many users are asked for in a task, at most; None for all.
+        predictions: Whether predicted ratings are compared with those that are held out, too.
         resamples: How often the bootstrap draws.
         shrinkage: The default weighting's h.
 
@@ -115,6 +116,7 @@ class EvaluationOptions:
     cutoffs: Sequence[int] = (10,)
     k_curve: Sequence[int] = ()
     most_users: int | None = None
+    predictions: bool = False
     resamples: int = 1_000
     shrinkage: float = 5.0
 

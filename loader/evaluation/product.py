@@ -4,9 +4,10 @@ Nothing of the formula is here: what is measured is what a server would have ans
 """
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 
 from kindred.backend import Backend
 from kindred.errors import FieldViolation, InvalidArgumentError, KindredError
+from kindred.item_filter import ItemFilter
 from kindred.items import Item
 from kindred.ratings import Attributes, RatingScale, Reaction
 from kindred.recipes import Recipe, overridden
-from kindred.recommendation import InlineRating, RecommendationRequest
+from kindred.recommendation import InlineRating, RecommendationAnswer, RecommendationRequest
 from kindred.settings import Settings
 from kindred.stores.choice import new_builder
 from loader.bad_rows import BadRows
@@ -133,14 +135,53 @@ class ProductStore:
         rows = np.full((task.users.size, depth), NOTHING)
         requests = [*self._requests(spec, task, depth)]
         for first in range(0, len(requests), _BATCH):
-            answers = await self._backend.recommender.recommend_many(requests[first : first + _BATCH])
+            answers = await self._ask(requests[first : first + _BATCH])
             for place, answer in enumerate(answers, first):
-                if isinstance(answer, KindredError):
-                    raise answer
                 rows[place, : len(answer.items)] = [item.row for item in answer.items]
             progress.advance(len(answers))
         ranked: NDArray[np.int32] = self._code_of_row[rows]
         return ranked
+
+    async def predict(self, spec: ProductSpec, task: Task, progress: Progress) -> NDArray[np.float64]:
+        """Asks for exactly what is held out, to see what ratings the answers predict.
+
+        Args:
+            spec: The recipe and its constants.
+            task: The users.
+            progress: Is told of every user.
+
+        Returns:
+            Ratings on the catalog's scale, NaN where the answer lacks the item or its prediction; in the order of
+            `RatingTable.profiles` of the users' held-out ratings. Shape (n_held_out,).
+
+        Raises:
+            KindredError: What the recommender says is wrong.
+        """
+        starts, codes, _ = self._table.profiles(task.users, task.held_out)
+        found = np.full(codes.size, np.nan)
+        bounds = list(pairwise(starts.tolist()))
+        requests = []
+        for request, (begin, end) in zip(self._requests(spec, task, 1), bounds, strict=True):
+            candidates = tuple(self._table.items[code].item_id for code in codes[begin:end].tolist())
+            requests.append(replace(request, items=ItemFilter(candidates=candidates), limit=len(candidates)))
+        for first in range(0, len(requests), _BATCH):
+            answers = await self._ask(requests[first : first + _BATCH])
+            for answer, (begin, end) in zip(answers, bounds[first : first + _BATCH], strict=True):
+                told = [(item.row, item.predicted) for item in answer.items if item.predicted is not None]
+                if told:
+                    rows, ratings = zip(*told, strict=True)
+                    # A user's codes ascend, and every item of the answer is one of them.
+                    found[begin + np.searchsorted(codes[begin:end], self._code_of_row[list(rows)])] = ratings
+            progress.advance(len(answers))
+        return found
+
+    async def _ask(self, requests: Sequence[RecommendationRequest]) -> list[RecommendationAnswer]:
+        answers = []
+        for answer in await self._backend.recommender.recommend_many(requests):
+            if isinstance(answer, KindredError):
+                raise answer
+            answers.append(answer)
+        return answers
 
     def _requests(self, spec: ProductSpec, task: Task, depth: int) -> Iterator[RecommendationRequest]:
         of_request: dict[str, Any] = {name: spec.numbers[name] for name in REQUEST_NUMBERS if name in spec.numbers}
@@ -185,6 +226,10 @@ class ProductContestant:
     async def rank(self, task: Task, depth: int, progress: Progress) -> NDArray[np.int32]:
         """See `Contestant.rank`."""
         return await self.store.rank(self.spec, task, depth, progress)
+
+    async def predict(self, task: Task, progress: Progress) -> NDArray[np.float64] | None:
+        """See `Contestant.predict`."""
+        return await self.store.predict(self.spec, task, progress)
 
 
 @asynccontextmanager

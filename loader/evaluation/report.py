@@ -1,19 +1,20 @@
 """What came out of an evaluation, as JSON and as rows of a table. The same evaluation gives the same bytes."""
 
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from math import isnan
 from typing import Any
 
 import numpy as np
 
 from loader.evaluation.bootstrap import Estimate
+from loader.evaluation.rating_errors import RatingErrors
 from loader.evaluation.run import Evaluation, Result
 
 _DIGITS = 6
 """More would be the order of additions, which differs between machines."""
 _NAMES = ("split", "contestant", "at")
 _METRICS = ("NDCG", "95 %", "Recall", "HitRate", "MRR", "coverage", "popularity", "novelty")
+_ERRORS = ("RMSE", "MAE", "predicted")
 _TIMES = ("ready s", "ms/user")
 
 
@@ -61,6 +62,12 @@ def _result(result: Result, *, timed: bool) -> dict[str, Any]:
         about |= {"curve": result.curve, "k": result.k}
     about["metrics"] = {name: _estimate(estimate) for name, estimate in result.means.items()}
     about["metrics"]["coverage"] = {"value": _rounded(result.coverage)}
+    if result.errors is not None:
+        about["predicted_ratings"] = {
+            "rmse": _estimate(result.errors.rmse),
+            "mae": _estimate(result.errors.mae),
+            "predicted": {"value": _rounded(result.errors.predicted)},
+        }
     if timed:
         about["prepare_seconds"] = _rounded(result.prepare_seconds)
         about["milliseconds_per_user"] = _rounded(result.milliseconds)
@@ -90,9 +97,14 @@ def summary(evaluation: Evaluation) -> Iterator[str]:
         )
 
 
-def headings(*, timed: bool) -> tuple[str, ...]:
-    """The headings of the table."""
-    return _NAMES + _METRICS + (_TIMES if timed else ())
+def headings(evaluation: Evaluation, *, timed: bool = False) -> tuple[str, ...]:
+    """The headings of the table.
+
+    Args:
+        evaluation: The evaluation.
+        timed: Whether to say how long things took.
+    """
+    return _NAMES + _METRICS + (_ERRORS if evaluation.options.predictions else ()) + (_TIMES if timed else ())
 
 
 def rows(evaluation: Evaluation, *, timed: bool = False) -> Iterator[list[str]]:
@@ -102,18 +114,21 @@ def rows(evaluation: Evaluation, *, timed: bool = False) -> Iterator[list[str]]:
         evaluation: The evaluation.
         timed: Whether to say how long things took.
     """
-    found = [_row(result, timed=timed) for result in evaluation.results]
-    if found:
-        yield found[0]
-    for before, row in pairwise(found):
-        yield ["" if row[0] == before[0] else row[0], *row[1:]]
+    before = ""
+    for result in evaluation.results:
+        cells = ["" if result.task == before else result.task, *_metric_cells(result)]
+        if evaluation.options.predictions:
+            cells += _error_cells(result.errors)
+        if timed:
+            cells += [f"{result.prepare_seconds:.2f}", f"{result.milliseconds:.2f}"]
+        before = result.task
+        yield cells
 
 
-def _row(result: Result, *, timed: bool) -> list[str]:
+def _metric_cells(result: Result) -> list[str]:
     means = result.means
     ndcg = means["ndcg"]
-    cells = [
-        result.task,
+    return [
         result.contestant,
         str(result.at),
         f"{ndcg.mean:.4f}",
@@ -125,4 +140,9 @@ def _row(result: Result, *, timed: bool) -> list[str]:
         f"{means['mean_popularity'].mean:.4f}",
         f"{means['novelty'].mean:.3f}",
     ]
-    return cells + ([f"{result.prepare_seconds:.2f}", f"{result.milliseconds:.2f}"] if timed else [])
+
+
+def _error_cells(errors: RatingErrors | None) -> list[str]:
+    if errors is None or not errors.predicted:
+        return ["", "", ""]
+    return [f"{errors.rmse.mean:.4f}", f"{errors.mae.mean:.4f}", f"{errors.predicted:.4f}"]

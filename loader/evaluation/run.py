@@ -17,6 +17,7 @@ from loader.evaluation.options import EvaluationOptions, SplitOptions
 from loader.evaluation.peers import PEERS
 from loader.evaluation.peers.base import PeerContestant
 from loader.evaluation.product import ProductContestant, check_spec, product_store
+from loader.evaluation.rating_errors import RatingErrors, rating_errors
 from loader.evaluation.splits import Split, Task, sample_users, split
 from loader.evaluation.table import RatingTable
 from loader.options import WeightingName
@@ -33,6 +34,7 @@ class Result:
         at: How many places of a list counted.
         means: The metrics of users, by name.
         coverage: The share of the catalog that was in anybody's list.
+        errors: How far predicted ratings were off; None if none were asked for.
         curve: The recipe of whose curve this is a point; empty for a contestant that was asked for.
         k: With how many neighbors, on a curve.
         prepare_seconds: How long it took to load or to train.
@@ -44,6 +46,7 @@ class Result:
     at: int
     means: Mapping[str, Estimate]
     coverage: float
+    errors: RatingErrors | None
     curve: str
     k: int | None
     prepare_seconds: float
@@ -150,6 +153,7 @@ async def _measure(
     start = perf_counter()
     lists = await contestant.rank(task, max(options.cutoffs), progress)
     milliseconds = (perf_counter() - start) * 1_000 / task.users.size
+    errors = await _rating_errors(entry, task, found, options, progress)
     relevant = found.table.profiles(task.users, task.held_out & found.table.liked)
     judged = judge(lists, relevant.starts, relevant.items)
     train = found.table.where(found.train)
@@ -161,6 +165,7 @@ async def _measure(
             at=at,
             means=estimates(user_metrics(judged, at, popularity), options.resamples, options.split.seed),
             coverage=coverage(judged, at, len(found.table.items)),
+            errors=errors,
             curve=entry.curve,
             k=entry.k,
             prepare_seconds=contestant.prepare_seconds,
@@ -168,6 +173,19 @@ async def _measure(
         )
         for at in options.cutoffs
     ]
+
+
+async def _rating_errors(
+    entry: _Entry, task: Task, found: Split, options: EvaluationOptions, progress: Progress
+) -> RatingErrors | None:
+    if not options.predictions or entry.curve:
+        return None
+    progress.stage(f"{entry.contestant.name}: {task.name}, predictions", task.users.size)
+    predicted = await entry.contestant.predict(task, progress)
+    if predicted is None:
+        return None
+    held_out = found.table.profiles(task.users, task.held_out)
+    return rating_errors(held_out, predicted, options.resamples, options.split.seed)
 
 
 def _weighting(recipe: Recipe) -> WeightingName:

@@ -164,6 +164,48 @@ async def test_lists_are_what_the_product_answers(table: RatingTable, tmp_path: 
             assert item_ids[ranked].tolist() == ids_of(backend.catalog, answer.items)
 
 
+async def test_predictions_are_what_the_product_shows(table: RatingTable, tmp_path: Path) -> None:
+    """A predicted rating is the one that the recommender's answer carries for that user and item."""
+    found = split(table, SplitOptions())
+    [task] = found.tasks
+    with EdgeBuilder(tmp_path / "data") as builder:
+        load(TableSource(table.where(found.train)), builder)
+    held_out = table.profiles(task.users, task.held_out)
+    shown: list[float] = []
+    async with (
+        product_store(table, found.train, "default", 5.0, Settings()) as store,
+        opened(tmp_path / "data") as backend,
+    ):
+        predicted = await ProductContestant(ProductSpec("default"), store).predict(task, NoProgress())
+        for place, user in enumerate(task.users.tolist()):
+            answer = await backend.recommender.recommend(RecommendationRequest(table.user_ids[user], limit=500))
+            ratings = dict(zip(ids_of(backend.catalog, answer.items), answer.items, strict=True))
+            for code in held_out.part(place, place + 1).items.tolist():
+                item = ratings.get(table.items[code].item_id)
+                shown.append(np.nan if item is None or item.predicted is None else item.predicted)
+    assert predicted is not None
+    assert np.array_equal(predicted, np.array(shown), equal_nan=True)
+    assert 0.5 < np.mean(~np.isnan(predicted)) < 1
+
+
+def test_predicted_ratings_have_errors(file: Path) -> None:
+    """RMSE and MAE stand beside the metrics if they are asked for, where ratings are predicted at all."""
+    arguments = ("--recipe", "default", "--recipe", "tutorial-ratings", "--peer", "popularity", "--k-curve", "9")
+    report = json.loads(kindred(file, *COLUMNS, "--json", "--predictions", *arguments))
+    errors = {each["contestant"]: each.get("predicted_ratings") for each in report["results"]}
+    assert errors["default:k=9"] is errors["popularity"] is None
+    assert errors["default"]["mae"]["value"] < errors["default"]["rmse"]["value"] < 1.5
+    assert errors["default"]["predicted"]["value"] > 0.5
+    assert errors["tutorial-ratings"] == {
+        "rmse": {"value": None, "low": None, "high": None},
+        "mae": {"value": None, "low": None, "high": None},
+        "predicted": {"value": 0.0},
+    }
+    heading, row = kindred(file, *COLUMNS, "--predictions").splitlines()[2:]
+    assert heading.split()[-3:] == ["RMSE", "MAE", "predicted"]
+    assert row.split()[-3] == f"{errors['default']['rmse']['value']:.4f}"
+
+
 def test_a_person_gets_a_table(file: Path) -> None:
     """Without --json it says what was held out, and prints a row for each contestant."""
     lines = kindred(file, *COLUMNS, "--recipe", "default", "--recipe", "popular", "--timing").splitlines()

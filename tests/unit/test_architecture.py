@@ -48,6 +48,7 @@ PURE = (
     "loader.evaluation.bootstrap",
     "loader.evaluation.metrics",
     "loader.evaluation.options",
+    "loader.evaluation.rating_errors",
     "loader.evaluation.splits",
     "loader.evaluation.table",
 )

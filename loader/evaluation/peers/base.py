@@ -105,6 +105,9 @@ class PeerContestant:
             progress.advance(after - first)
         return lists
 
+    async def predict(self, task: Task, progress: Progress) -> None:
+        """See `Contestant.predict`: peers rank."""
+
 
 def top_places(scores: NDArray[np.float64], depth: int) -> NDArray[np.intp]:
     """The places of the highest scores, best first; ties by place.

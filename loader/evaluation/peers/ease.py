@@ -14,7 +14,7 @@ from loader.evaluation.peers.base import preferences_of
 from loader.evaluation.table import Profiles, RatingTable
 
 MAX_ITEMS = 20_000
-"""Its matrix is dense and has to be inverted: 3 GB at this many."""
+"""Its matrix is dense and has to be inverted: twice 3 GB at this many."""
 _BATCH = 1_000
 
 
@@ -47,8 +47,8 @@ class Ease:
             rows = _dense(profiles.part(first, min(first + _BATCH, users.size)), n_items)
             gram += rows.T @ rows
         gram[np.diag_indices(n_items)] += self.l2
-        inverse = np.linalg.inv(gram)
-        self._weights = inverse / -np.diag(inverse)
+        self._weights = np.asarray(np.linalg.inv(gram), np.float64)
+        self._weights /= -np.diag(self._weights).copy()
         np.fill_diagonal(self._weights, 0.0)
 
     def scores(self, users: NDArray[np.int32], profiles: Profiles) -> NDArray[np.floating]:  # noqa: ARG002 - the ratings say all

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from loader.evaluation.bootstrap import Estimate, estimates
+from loader.evaluation.bootstrap import Estimate, estimates, pooled_estimates
 
 
 def test_the_interval_is_that_of_the_mean() -> None:
@@ -32,3 +32,11 @@ def test_users_without_a_number_do_not_count() -> None:
     found = estimates({"x": np.array([1.0, np.nan, 1.0]), "none": np.full(3, np.nan)})
     assert found["x"] == Estimate(1.0, 1.0, 1.0)
     assert np.isnan(found["none"]).all()
+
+
+def test_pooled_means_are_over_everything_that_users_have() -> None:
+    """A user with more counts more, and whole users are drawn: two who differ give an interval between them."""
+    sums, counts = {"x": np.array([9.0, 1.0, 0.0])}, np.array([3, 1, 0])
+    found = pooled_estimates(sums, counts)["x"]
+    assert found == Estimate(2.5, 1.0, 3.0)
+    assert np.isnan(pooled_estimates(sums, np.zeros(3, np.int64))["x"]).all()

@@ -20,7 +20,7 @@ from kindred.errors import FieldViolation, InvalidArgumentError, KindredError
 from kindred.item_filter import ItemFilter
 from kindred.items import Item
 from kindred.ratings import Attributes, RatingScale, Reaction
-from kindred.recipes import Recipe, overridden
+from kindred.recipes import Recipe, wrong_numbers
 from kindred.recommendation import InlineRating, RecommendationAnswer, RecommendationRequest
 from kindred.settings import Settings
 from kindred.stores.choice import new_builder
@@ -100,7 +100,9 @@ def check_spec(spec: ProductSpec, recipes: Mapping[str, Recipe]) -> None:
         raise InvalidArgumentError(
             [FieldViolation(f"recipe {spec.recipe!r}", f"is unknown; known: {', '.join(sorted(recipes))}")]
         )
-    overridden(recipes[spec.recipe], _overrides(spec), f"recipe {spec.name!r}")
+    wrong = wrong_numbers(recipes[spec.recipe], _overrides(spec), f"recipe {spec.name!r}")
+    if wrong:
+        raise InvalidArgumentError(wrong)
 
 
 def _overrides(spec: ProductSpec) -> Mapping[str, float]:

@@ -69,7 +69,9 @@ class TestUsers:
         [user] = await two[0].users([point_id_of("ann")])
         assert user is not None
         assert user.profile.items.tolist() == list(range(24))
-        assert (user.revision, lost > 0) == (24, True)
+        # A write that was overtaken before it was confirmed counts as lost, and is done again.
+        assert 24 <= user.revision <= 24 + lost
+        assert lost > 0
 
     async def test_the_same_write_by_two_is_told_to_one(self, two: tuple[Store, Store]) -> None:
         """Of two writers with the very same write of the same revision, one is told that it was the one."""

@@ -33,7 +33,7 @@ _WHAT, _SPLIT, _WHO, _REPORT, _TABLE = (
     "How to split",
     "Who takes part",
     "What to say",
-    "For a file",
+    "With a file of ratings",
 )
 
 
@@ -314,7 +314,7 @@ def _print(evaluation: "Evaluation", *, as_json: bool, timing: bool) -> None:
     from loader.evaluation.report import headings, rows, summary, to_json
 
     if as_json:
-        say(json.dumps(to_json(evaluation, timed=timing), indent=2))
+        typer.echo(json.dumps(to_json(evaluation, timed=timing), indent=2))
         return
     for line in summary(evaluation):
         say(line)

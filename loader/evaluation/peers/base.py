@@ -1,6 +1,6 @@
 """What the peers share: what they learn from, and how their scores become lists."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,22 @@ class Peer(Protocol):
 
         Returns:
             NaN where it has no opinion. Shape (n, n_items).
+        """
+
+
+@runtime_checkable
+class RatingPeer(Peer, Protocol):
+    """A peer that predicts ratings, too."""
+
+    def ratings(self, users: NDArray[np.int32], profiles: Profiles) -> NDArray[np.floating]:
+        """Predicts what users rate all items.
+
+        Args:
+            users: User codes, as for `scores`. Shape (n,).
+            profiles: Their ratings, on the catalog's scale.
+
+        Returns:
+            On the catalog's scale, NaN where it has no prediction. Shape (n, n_items).
         """
 
 
@@ -105,8 +121,23 @@ class PeerContestant:
             progress.advance(after - first)
         return lists
 
-    async def predict(self, task: Task, progress: Progress) -> None:
-        """See `Contestant.predict`: peers rank."""
+    async def predict(self, task: Task, progress: Progress) -> NDArray[np.float64] | None:
+        """See `Contestant.predict`: most peers rank and predict nothing."""
+        peer, table = self._peer, self._table
+        if not isinstance(peer, RatingPeer):
+            return None
+        asked = table.profiles(task.users, self._train if task.given is None else task.given)
+        if task.given is not None:
+            asked = asked._replace(values=np.full(asked.items.size, table.scale.value_of(Reaction.LIKE), np.float32))
+        held_out = table.profiles(task.users, task.held_out)
+        found = []
+        for first in range(0, task.users.size, _BATCH):
+            after = min(first + _BATCH, task.users.size)
+            ratings = np.asarray(peer.ratings(task.users[first:after], asked.part(first, after)), np.float64)
+            wanted = held_out.part(first, after)
+            found.append(ratings[wanted.owners, wanted.items])
+            progress.advance(after - first)
+        return np.clip(np.concatenate(found), table.scale.minimum, table.scale.maximum)
 
 
 def top_places(scores: NDArray[np.float64], depth: int) -> NDArray[np.intp]:

@@ -13,7 +13,7 @@ from loader.evaluation.peers.base import PeerContestant, preferences_of, top_pla
 from loader.evaluation.peers.ease import MAX_ITEMS, Ease
 from loader.evaluation.peers.popularity import Popularity
 from loader.evaluation.splits import Split, Task, split
-from loader.evaluation.table import RatingTable
+from loader.evaluation.table import Profiles, RatingTable
 from loader.progress import NoProgress
 from tests.support.rating_tables import SCALE, random_table, table_of
 
@@ -124,3 +124,53 @@ def test_a_missing_library_is_named() -> None:
     with pytest.raises(PreconditionError, match=re.escape("als needs no_such_library")) as caught:
         needed("no_such_library.als", "als")
     assert "pip install 'kindred[evaluation]'" in str(caught.value)
+
+
+class Codes(Popularity):
+    """Predicts every item's code as its rating: what is asked of whom can be seen in the answer."""
+
+    def ratings(self, users: np.ndarray, profiles: Profiles) -> np.ndarray:
+        """The codes, for each user."""
+        assert profiles.starts.size == users.size + 1
+        codes = np.arange(self.known, dtype=np.float64)
+        return np.tile(np.where(codes == 3, np.nan, codes / 10), (users.size, 1))
+
+    known = 80
+
+
+@pytest.mark.parametrize("kind", ["random", "cold"])
+async def test_predictions_are_of_what_is_held_out(kind: str) -> None:
+    """Each held-out rating gets what the peer says of its item, within the scale; NaN where it says nothing."""
+    found = split(random_table(), SplitOptions(kind, likes=(3,)))  # type: ignore[arg-type]  # one of the kinds
+    [task] = found.tasks
+    peer = Codes()
+    peer.fit(found.table.where(found.train), 0)
+    predicted = await PeerContestant(peer, found.table, found.train, 0.0).predict(task, NoProgress())
+    assert predicted is not None
+    items = found.table.profiles(task.users, task.held_out).items
+    assert 3 in items
+    expected = np.where(items == 3, np.nan, np.clip(items / 10, SCALE.minimum, SCALE.maximum))
+    assert np.array_equal(predicted, expected, equal_nan=True)
+
+
+async def test_who_ranks_alone_predicts_nothing() -> None:
+    """A peer without ratings has no predictions."""
+    found = split(random_table(), SplitOptions())
+    peer = Popularity()
+    peer.fit(found.table.where(found.train), 0)
+    contestant = PeerContestant(peer, found.table, found.train, 0.0)
+    assert await contestant.predict(found.tasks[0], NoProgress()) is None
+
+
+async def test_userknn_predicts_ratings_of_both_tastes() -> None:
+    """LensKit's neighbors predict more stars for what is of a user's own taste."""
+    pytest.importorskip("lenskit")
+    table = random_table()
+    found = split(table, SplitOptions())
+    [task] = found.tasks
+    peer = PEERS["userknn"]()
+    peer.fit(table.where(found.train), 0)
+    predicted = await PeerContestant(peer, table, found.train, 0.0).predict(task, NoProgress())
+    assert predicted is not None
+    held_out = table.profiles(task.users, task.held_out)
+    assert np.nanmean(predicted[held_out.values >= 4]) > np.nanmean(predicted[held_out.values < 4]) + 1

@@ -164,10 +164,10 @@ class PopularLists:
             UnavailableError: The store is away.
         """
         catalog = self._catalog
-        if violations := catalog.masks.check(request.items):
+        violations = [*catalog.masks.check(request.items), *await self._names.check(request.users, "users")]
+        if violations:
             raise InvalidArgumentError(violations)
         catalog.masks.candidate_rows(request.items.candidates)  # before anything is counted
-        await self._names.check(request.users, "users")
         counts = await self.counts(request.window, request.until, request.users)
         allowed = catalog.listed & catalog.masks.allowed(request.items) if request.items else catalog.listed
         rows = most_liked(counts, allowed, catalog.counts.id_rank, request.limit)

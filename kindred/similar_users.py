@@ -7,7 +7,7 @@ import numpy as np
 
 from kindred.attribute_names import AttributeNames
 from kindred.catalog import Catalog
-from kindred.errors import PreconditionError
+from kindred.errors import InvalidArgumentError, PreconditionError
 from kindred.filter_effect import FilterEffect
 from kindred.neighbors import NeighborFinder, NeighborQuery
 from kindred.opinions import OpinionReader
@@ -119,7 +119,8 @@ class SimilarUsers:
             UnavailableError: The store is away.
         """
         self.check_allowed()
-        await self._names.check(request.users, "filter")
+        if violations := await self._names.check(request.users, "filter"):
+            raise InvalidArgumentError(violations)
         hood = await self._neighborhood(request)
         found = [] if hood is None else by_similarity(hood)
         effects: list[FilterEffect] = []

@@ -2,11 +2,13 @@ from pathlib import Path
 
 import pytest
 
+from kindred.attribute_filter import AttributeFilter, Has
 from kindred.attribute_names import AttributeNames
-from kindred.errors import PreconditionError
+from kindred.errors import InvalidArgumentError, PreconditionError
 from kindred.ratings import Reaction
 from kindred.recommendation import InlineRating
 from kindred.similar_users import SimilarUser, SimilarUsers, SimilarUsersRequest
+from kindred.user_filter import UserFilter
 from tests.support.community import build_community, opened
 from tests.support.reference import Ratings
 
@@ -65,3 +67,11 @@ async def test_nobody_is_named_unless_it_is_allowed(tmp_path: Path) -> None:
     async with opened(tmp_path / "data") as backend:
         with pytest.raises(PreconditionError, match="KINDRED_NAME_NEIGHBORS=true"):
             await backend.similar_users.similar(SimilarUsersRequest("own"))
+
+
+async def test_an_attribute_that_nobody_has_is_refused(tmp_path: Path) -> None:
+    """A filter that names what no user has is wrong, and named by its path."""
+    users = UserFilter(AttributeFilter(none_of=(Has("contry"),)))
+    with pytest.raises(InvalidArgumentError, match="'contry'") as refused:
+        await similar(tmp_path / "data", SimilarUsersRequest("own", users=users))
+    assert [each.field for each in refused.value.violations] == ["filter.attributes.none_of[0].name"]

@@ -124,6 +124,7 @@ class Composer:
         draft.allowed &= draft.factors > 0
         new = self._new(task, draft)
         if hood is not None:
+            hood.make_room(catalog.rows)  # other calls may have added items since
             self._personalize(task, hood, draft, request.limit - len(new))
         personalized = len(draft.items)
         draft.take(self._popular(task, draft, request.limit - len(new) - personalized))

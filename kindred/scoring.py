@@ -6,7 +6,7 @@ Notation as in docs/recipes.md: q the query, s_v a stored vector, g_v = q . s_v,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -108,6 +108,14 @@ class Neighborhood:
 
     def __len__(self) -> int:
         return len(self.profiles)
+
+    def make_room(self, rows: int) -> None:
+        """Makes room for rows that came after the neighbors were found, who have rated none of them.
+
+        Args:
+            rows: How many rows there are.
+        """
+        self.query = replace(self.query, size=rows)
 
     @property
     def starts(self) -> NDArray[np.intp]:

@@ -1,3 +1,4 @@
+import asyncio
 import math
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -339,3 +340,17 @@ class TestPredictedRatings:
         answer = await backend.recommender.recommend(request)
         assert answer.items[0].predicted is not None
         assert not math.isnan(answer.items[0].predicted)
+
+
+async def test_items_that_come_between_the_answers_of_a_batch_disturb_none_of_them(backend: Backend) -> None:
+    """Every answer of a batch is the one that its request has alone, also if the catalog grows meanwhile."""
+    request = RecommendationRequest("me", explained=Explained.FULL)
+    alone = await ask(backend, explained=Explained.FULL)
+
+    async def add_items() -> None:
+        for place in range(3):
+            await backend.items.upsert([Item(f"added {place}")])
+            await asyncio.sleep(0)
+
+    answers, _ = await asyncio.gather(backend.recommender.recommend_many([request] * 3), add_items())
+    assert answers == [alone] * 3

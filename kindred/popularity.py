@@ -12,6 +12,9 @@ from kindred.prediction import item_terms
 from kindred.ratings import RatingScale, UserProfile
 from kindred.star_curve import LIKED_FROM
 
+_MAX_DAMPINGS = 16
+"""How many exponents' arrays are kept: requests may name any."""
+
 
 class ItemCounts:
     """The counts of every row of a catalog, and what follows from them, computed once per change."""
@@ -73,6 +76,8 @@ class ItemCounts:
     def damping(self, exponent: float) -> NDArray[np.float64]:
         """(d_i + 1)^exponent, by which scores are divided. Shape (rows,)."""
         if exponent not in self._damping:
+            if len(self._damping) >= _MAX_DAMPINGS:
+                del self._damping[next(iter(self._damping))]  # the oldest
             self._damping[exponent] = (self.rated + 1.0) ** exponent
         return self._damping[exponent]
 

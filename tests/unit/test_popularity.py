@@ -1,3 +1,5 @@
+import weakref
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,15 @@ class TestItemCounts:
         assert counts.liked.tolist() == [0, 7, 0, 0]
         assert counts.rated.tolist() == [0, 14, 0, 0]
         assert counts.order.tolist() == [1, 3, 0, 2]
+
+    def test_few_dampings_are_kept(self) -> None:
+        """However many exponents requests name, the arrays of a few are kept, and each one is right."""
+        counts = counts_of(["a", "b"], [4, 0])
+        first = weakref.ref(counts.damping(0.5))
+        for exponent in np.linspace(0.6, 2, 100).tolist():
+            assert counts.damping(exponent).tolist() == [9.0**exponent, 1.0]
+        assert first() is None
+        assert counts.damping(0.5).tolist() == [3.0, 1.0]
 
     def test_changes_are_seen_at_once(self) -> None:
         """After new counts the order, the rank and the damping are new, too."""

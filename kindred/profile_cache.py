@@ -1,6 +1,7 @@
 """Profiles in memory, bounded by bytes, the least recently used dropped first."""
 
 from collections.abc import Sequence
+from sys import getsizeof
 
 from kindred.bounded_cache import BoundedCache
 from kindred.scoring import DecodedProfile
@@ -59,4 +60,6 @@ class AskerCache(BoundedCache[str, StoredUser]):
         """Keeps a user."""
         profile = user.profile
         size = profile.items.nbytes + profile.values.nbytes + profile.rated_at.nbytes + _OVERHEAD
+        for name, value in profile.attributes.items():
+            size += getsizeof(name) + getsizeof(value)
         self._keep(user_id, user, size)

@@ -103,3 +103,11 @@ class TestAskerCache:
         assert 50_000 < cache.bytes <= 100_000
         assert cache.get(["999"]) is not None
         assert cache.get(["1"]) is None
+
+    def test_attributes_count(self) -> None:
+        """What is known of users takes memory, too: no more of them are kept than fit."""
+        cache = AskerCache(100_000)
+        for number in range(1_000):
+            profile = UserProfile(attributes={f"{number} attribute {place}": "x" * 1_000 for place in range(10)})
+            cache.put(str(number), StoredUser(str(number), profile, 1))
+        assert 1 <= len(cache) <= 10

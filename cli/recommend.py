@@ -45,7 +45,7 @@ from cli.origins import Origins, origin_of, under
 from cli.output import complain, misused
 from cli.period_options import HalfLifeOption, SinceOption, UntilOption, rating_period
 from cli.ranking_options import BoostOption, DiversityOption, NewShareOption, read_boosts
-from cli.recipe_options import RecipeOption, SetOption, set_recipe
+from cli.recipe_options import BUILT_IN, RecipeOption, SetOption, set_recipe
 from cli.recommendation_printer import Printer
 from cli.whom_options import (
     RatingOption,
@@ -153,7 +153,7 @@ def recommend(
     if watch and (not user or data_dir is not None):
         raise misused("--watch needs --user and a server: it waits for that user's next ratings")
     opinions = read_opinions(like, dislike, rating, ratings)
-    if not user and not opinions and recipe != "popular":
+    if not user and not opinions and (recipe is None or recipe in BUILT_IN) and recipe != "popular":
         raise misused("recommend to whom? Give --user, or say what you like: --like, --dislike, --rating, --ratings")
     items, item_origins = item_filter(
         genre=genre,

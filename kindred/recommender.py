@@ -168,6 +168,7 @@ class Recommender:
         """The recipe of a request that makes sense for this collection; everything that is wrong is named at once."""
         masks, recipe = self._catalog.masks, self._recipe(request)
         violations = [
+            *_wrong_for(recipe, request),
             *masks.check(request.items),
             *unknown,
             *wrong_numbers(recipe, request.overrides),
@@ -262,6 +263,20 @@ class Recommender:
             effect = FilterEffect("neighbors.filter", total - passed, total)
             answer = replace(answer, filter_effects=(*answer.filter_effects, effect))
         return answer
+
+
+def _wrong_for(recipe: Recipe, request: RecommendationRequest) -> list[FieldViolation]:
+    """What a recipe needs and the request lacks, or the other way round: it depends on whether it asks neighbors."""
+    if recipe.k:
+        if request.user_id is not None or request.ratings:
+            return []
+        return [
+            FieldViolation("user_id", "give a user_id, ratings, or both (or recipe 'popular', which needs neither)")
+        ]
+    about_neighbors = request.k is not None or request.min_overlap > 1 or bool(request.neighbors)
+    useless = {"neighbors": about_neighbors, "period": request.period is not None}
+    message = f"is of no use with recipe {recipe.name!r}, which asks no neighbors: leave one of them out"
+    return [FieldViolation(field, message) for field, given in useless.items() if given]
 
 
 def _neighbor_query(task: Task) -> NeighborQuery:

@@ -35,11 +35,8 @@ def read_request(request: pb.RecommendRequest) -> RecommendationRequest:
         InvalidArgumentError: Something is wrong with it.
     """
     checks = Checks()
-    needs_nobody = request.recipe == pb.RECIPE_POPULAR or request.recipe_name == "popular"
     if request.user_id:
         checks.id(request.user_id, "user_id")
-    elif not request.ratings and not needs_nobody:
-        checks.wrong("user_id", "give a user_id, ratings, or both (or RECIPE_POPULAR, which needs neither)")
     limit = checks.bounded(request, "limit", MAX_LIMIT, DEFAULT_LIMIT)
     k = checks.bounded(request.neighbors, "k", MAX_K, 1, above="neighbors.")
     min_overlap = checks.bounded(request.neighbors, "min_overlap", MAX_OVERLAP, 1, above="neighbors.")
@@ -49,10 +46,6 @@ def read_request(request: pb.RecommendRequest) -> RecommendationRequest:
     checks.count(request.exclude_item_ids, "exclude_item_ids", MAX_EXCLUDED, least=0)
     if request.explanation == pb.EXPLANATION_FULL and limit > MAX_EXPLAINED:
         checks.wrong("limit", f"is {limit}, at most {MAX_EXPLAINED} with EXPLANATION_FULL")
-    if request.recipe == pb.RECIPE_POPULAR:
-        for field in ("neighbors", "period"):
-            if request.HasField(field):
-                checks.wrong(field, "is of no use with RECIPE_POPULAR, which asks no neighbors: leave one of them out")
     items = read_item_filter(request.items, "items", checks)
     if request.exclude_item_ids and request.items.candidate_item_ids:
         both = set(request.exclude_item_ids) & set(request.items.candidate_item_ids)

@@ -10,8 +10,9 @@ from kindred.backend import Backend
 from kindred.errors import InvalidArgumentError, ItemNotFoundError, KindredError, PreconditionError
 from kindred.items import Item
 from kindred.profile_cache import ProfileCache
+from kindred.rating_period import RatingPeriod
 from kindred.ratings import Forgotten, ProfileEvent, Rated, Reaction, Retracted
-from kindred.recipes import RECIPES
+from kindred.recipes import POPULAR, RECIPES
 from kindred.recommendation import (
     Explained,
     InlineRating,
@@ -423,3 +424,22 @@ async def bits(backend: Backend, requests: list[RecommendationRequest]) -> list[
     """Everything in the answers but the revision of the profile, which counts the user's own writes."""
     answers = [await backend.recommender.recommend(request) for request in requests]
     return [text(replace(answer, profile_revision=0)) for answer in answers]
+
+
+async def test_an_own_recipe_on_popular_needs_nobody_and_asks_nobody(tmp_path: Path) -> None:
+    """It answers without a user, and refuses what is about neighbors, as the built-in one does."""
+    build_community(tmp_path / "data", PAIR)
+    async with opened(tmp_path / "data") as backend:
+        recipes = RECIPES | {"shelf": POPULAR.named("shelf")}
+        recommender = Recommender(backend.store, backend.catalog, recipes, ProfileCache(2**20))
+        answer = await recommender.recommend(RecommendationRequest(recipe="shelf"))
+        assert (answer.strategy, answer.recipe) == (Strategy.POPULAR, "shelf")
+        period = RatingPeriod(since=1)
+        for wrong, fields in (
+            (RecommendationRequest(recipe="shelf", k=3), ["neighbors"]),
+            (RecommendationRequest(recipe="shelf", period=period), ["period"]),
+            (RecommendationRequest(recipe="default"), ["user_id"]),
+        ):
+            with pytest.raises(InvalidArgumentError) as refused:
+                await recommender.recommend(wrong)
+            assert [each.field for each in refused.value.violations] == fields

@@ -183,6 +183,9 @@ BAD: dict[str, Bad] = {
     "recommend: full reasons of 51 items": Bad(recommend(explanation=3, limit=51), ["limit"]),
     "recommend: neighbors of popular items": Bad(recommend(recipe=4, neighbors=NEIGHBORS(k=3)), ["neighbors"]),
     "recommend: period of popular items": Bad(recommend(recipe=4, period=HALVING), ["period"]),
+    "recommend: neighbors and period of popular items by name": Bad(
+        recommend(recipe_name="popular", neighbors=NEIGHBORS(min_overlap=2), period=HALVING), ["neighbors", "period"]
+    ),
     **{
         f"recommend: overlap {value}": Bad(recommend(neighbors=NEIGHBORS(min_overlap=value)), ["neighbors.min_overlap"])
         for value in (0, -1, 101)
@@ -229,7 +232,7 @@ BAD: dict[str, Bad] = {
     ),
     "recommend: everything": Bad(
         recommend(user_id=LONG, limit=0, neighbors=NEIGHBORS(k=0), recipe=9, explanation=9, item_view=9),
-        ["user_id", "limit", "neighbors.k", "explanation", "item_view", "recipe"],
+        ["user_id", "limit", "neighbors.k", "recipe", "explanation", "item_view"],
     ),
     # BatchRecommend
     "batch: empty": Bad(recommendation.BatchRecommendRequest(), ["requests"]),

@@ -5,6 +5,7 @@ their product. Damping and boosts change the sum afterwards, and are terms of th
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,11 +71,11 @@ class Explainer:
         hood, votes = self._votes.hood, self._votes
         values = self._values[:, place]
         contributions = votes.weights * values
-        raters = np.flatnonzero(values)
+        raters = np.flatnonzero(self._raters[:, place])
         order = raters[np.argsort(-np.abs(contributions[raters]), kind="stable")]
         shown, others = order[:MAX_NEIGHBORS], order[MAX_NEIGHBORS:]
         ratings = self._scale.values(votes.dense(row, hood.stars.astype(np.float64))[:, 0])
-        rated = self._rated()
+        rated = self._rated
         return FullExplanation(
             neighbors=[
                 self._term(v, float(values[v]), float(contributions[v]), float(ratings[v]), rated[v])
@@ -85,6 +86,15 @@ class Explainer:
             adjustments=adjustments,
         )
 
+    @cached_property
+    def _raters(self) -> NDArray[np.bool_]:
+        """Which neighbors have rated each item; ratings that count nothing are none. Shape (K, n_items)."""
+        ages = self._votes.ages
+        counted = np.ones(self._votes.hood.rows.size) if ages is None else (ages > 0).astype(np.float64)
+        raters: NDArray[np.bool_] = self._votes.dense(self._items, counted) > 0
+        return raters
+
+    @cached_property
     def _rated(self) -> NDArray[np.bool_]:
         """Which of the query's items each neighbor has rated. Shape (K, n_query)."""
         rated: NDArray[np.bool_] = self._votes.dense(self._rows, np.ones(self._votes.hood.rows.size)) > 0

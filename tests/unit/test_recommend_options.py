@@ -241,6 +241,21 @@ class TestExplanations:
         assert {len(term.shared) for term in why.neighbors} == {20}
         assert all(term.other_shared > 0 for term in why.neighbors)
 
+    async def test_a_neighbor_whose_rating_says_nothing_is_one_of_the_raters(self, tmp_path: Path) -> None:
+        """Two and a half stars are neither for nor against an item: they are shown, and contribute nothing."""
+        tastes = [5.0, 2.5, 4.0]
+        ratings = {"me": {"seen": 5.0}} | {f"{n}": {"seen": 5.0, "wanted": stars} for n, stars in enumerate(tastes)}
+        build_community(tmp_path / "data", ratings)
+        async with opened(tmp_path / "data") as backend:
+            [item] = (await ask(backend, limit=1, explained=Explained.FULL)).items
+        assert item.explanation is not None
+        assert {term.rating: term.contribution > 0 for term in item.explanation.neighbors} == {
+            5.0: True,
+            2.5: False,
+            4.0: True,
+        }
+        assert item.support == 3
+
 
 class TestCounterfactual:
     async def test_the_answer_without_a_rating(self, backend: Backend) -> None:

@@ -16,6 +16,8 @@ from kindred.unknown_names import Named, unknown_names
 
 MAX_BOOSTS = 32
 MAX_FACTOR = 100.0
+MAX_PRODUCT = 1e6
+"""What all boosts of one item multiply by at most, and divide by at most: beyond, sums of terms lose their digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,22 @@ def unknown_in_boosts(boosts: Iterable[Boost], masks: ItemMasks, field: str = "b
         field: The path of their list.
     """
     return unknown_names(_names_in(boosts, field), masks.indexes)
+
+
+def too_strong_together(boosts: Sequence[Boost], masks: ItemMasks, field: str = "boosts") -> list[FieldViolation]:
+    """Whether the boosts of some item multiply by too much; those that leave items out aside.
+
+    Args:
+        boosts: The boosts.
+        masks: The catalog's.
+        field: The path of their list.
+    """
+    together = product(factors([boost for boost in boosts if boost.factor], masks), masks.rows)
+    for extreme in (together.max(initial=1.0), together.min(initial=1.0)):
+        if not 1 / MAX_PRODUCT <= extreme <= MAX_PRODUCT:
+            rule = f"must be 0, or {1 / MAX_PRODUCT:g} to {MAX_PRODUCT:,.0f}"
+            return [FieldViolation(field, f"multiply some items by {extreme:g} together, which {rule}")]
+    return []
 
 
 def factors(boosts: Iterable[Boost], masks: ItemMasks) -> list[tuple[float, Mask]]:

@@ -155,14 +155,14 @@ class Composer:
         )
         sums = votes.sums()
         scores = sums / counts.damping(damping)
-        positive = scores > 0
-        final = np.where(positive, scores * draft.factors, scores)
+        final = np.where(scores > 0, scores * draft.factors, scores)
+        factors = draft.factors if draft.boosts else None
         if request.diversity and limit:
-            rows = top_items(final, draft.allowed, counts.rank, pool_size(limit))
+            rows = top_items(scores, draft.allowed, counts.rank, pool_size(limit), factors)
             alike = likeness(self._catalog.content.genres(rows), votes.dense(rows))
             rows = rows[diversify(final[rows], alike, request.diversity, limit)]
         else:
-            rows = top_items(final, draft.allowed, counts.rank, limit)
+            rows = top_items(scores, draft.allowed, counts.rank, limit, factors)
         disliked = scores < -NOTHING * np.abs(scores).max(initial=0.0)
         draft.take(self._items(task, votes, rows, _Scores(sums, scores, final), draft.boosts))
         draft.allowed[disliked] = False
@@ -248,8 +248,8 @@ class Composer:
         if task.segment is None and not task.request.boosts and not diversity:
             rows = counts.order[(draft.allowed & (liked > 0))[counts.order]][:limit]
         else:
+            rows = top_items(liked, draft.allowed, counts.rank, pool_size(limit) if diversity else limit, draft.factors)
             liked = liked * draft.factors
-            rows = top_items(liked, draft.allowed, counts.rank, pool_size(limit) if diversity else limit)
             if diversity and rows.size:
                 alike = likeness(self._catalog.content.genres(rows), np.zeros((1, rows.size)))
                 rows = rows[diversify(liked[rows], alike, diversity, limit)]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kindred.attribute_filter import AttributeFilter
 from kindred.attribute_names import AttributeNames
-from kindred.boosts import unknown_in_boosts
+from kindred.boosts import too_strong_together, unknown_in_boosts
 from kindred.catalog import Catalog
 from kindred.composer import Composer, Segment, Task
 from kindred.errors import FieldViolation, InvalidArgumentError, ItemNotFoundError, KindredError, PreconditionError
@@ -172,7 +172,7 @@ class Recommender:
             *masks.check(request.items),
             *unknown,
             *wrong_numbers(recipe, request.overrides),
-            *unknown_in_boosts(request.boosts, masks, "boosts"),
+            *(unknown_in_boosts(request.boosts, masks) or too_strong_together(request.boosts, masks)),
         ]
         if violations:
             raise InvalidArgumentError(violations)

@@ -288,7 +288,11 @@ def _choose(similarities: NDArray[np.float64], k: int) -> NDArray[np.intp]:
 
 
 def top_items(
-    scores: NDArray[np.float64], allowed: NDArray[np.bool_], rank: NDArray[np.int64], limit: int
+    scores: NDArray[np.float64],
+    allowed: NDArray[np.bool_],
+    rank: NDArray[np.int64],
+    limit: int,
+    factors: NDArray[np.float64] | None = None,
 ) -> NDArray[np.intp]:
     """The rows with the highest positive scores; ties by popularity, then item id.
 
@@ -297,6 +301,8 @@ def top_items(
         allowed: Which rows may be returned. Shape (rows,).
         rank: Each row's place by popularity, then item id. Shape (rows,).
         limit: How many at most.
+        factors: What the scores are multiplied by before they are compared, above 0 where a row is allowed: it changes
+            the order, not which scores are positive. None for 1. Shape (rows,).
 
     Returns:
         Rows, best first.
@@ -305,9 +311,12 @@ def top_items(
     rows = np.flatnonzero(allowed & (scores > top * NOTHING))
     if not rows.size:
         return rows
-    found = scores[rows]
-    if rows.size > limit:
+    if factors is None and rows.size > limit:
         # Partial selection: everything that could tie with the last place stays for the exact sort.
+        found = scores[rows]
         last = np.partition(found, rows.size - limit)[rows.size - limit]
         rows = rows[found >= last - top * 10.0**-TIE_DIGITS]
-    return rows[np.lexsort((rank[rows], -np.round(scores[rows] / top, TIE_DIGITS)))][:limit]
+    keys = np.round(scores[rows] / top, TIE_DIGITS)
+    if factors is not None:
+        keys *= factors[rows]  # after rounding: a large factor makes no ties of what others score
+    return rows[np.lexsort((rank[rows], -keys))][:limit]

@@ -298,7 +298,7 @@ class RecommendRequest(_message.Message):
     @_builtins.property
     def boosts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Boost]:
         """Business rules that multiply the scores of some items, at most 32. They change the order, not who is let in: items
-        that the neighbors dislike stay out. Popular items that fill up are multiplied, too.
+        that the neighbors dislike stay out. Popular items that fill up are multiplied, too; new ones are not.
         """
 
     @_builtins.property
@@ -417,7 +417,7 @@ Global___RecipeOverrides: _TypeAlias = RecipeOverrides  # noqa: Y015
 
 @_typing.final
 class Boost(_message.Message):
-    """Multiplies the scores of the items that it names. Several boosts of one item multiply."""
+    """Multiplies the scores of the items that it names. Several boosts of one item multiply: by 0, or 0.000001 to 1,000,000."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

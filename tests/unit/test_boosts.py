@@ -1,7 +1,17 @@
 import pytest
 
 from kindred.attribute_filter import Equals, Has, InRange
-from kindred.boosts import Boost, FromYear, GenreIs, TagIs, check_boosts, factors, product, unknown_in_boosts
+from kindred.boosts import (
+    Boost,
+    FromYear,
+    GenreIs,
+    TagIs,
+    check_boosts,
+    factors,
+    product,
+    too_strong_together,
+    unknown_in_boosts,
+)
 from kindred.catalog import Catalog
 from kindred.items import CatalogEntry, Item
 
@@ -47,6 +57,28 @@ class TestFactors:
 
 
 class TestChecks:
+    @pytest.mark.parametrize(
+        ("strengths", "refused"),
+        [
+            ([100, 100, 100], False),
+            ([100, 100, 100, 2], True),
+            ([0.01, 0.01, 0.01], False),
+            ([0.01, 0.01, 0.01, 0.5], True),
+            ([5e-324, 5e-324], True),
+            ([100] * 16 + [0.01] * 16, False),
+            ([100, 100, 100, 100, 0], True),
+            ([0, 0], False),
+        ],
+    )
+    def test_boosts_of_one_item_multiply_within_bounds(
+        self, catalog: Catalog, strengths: list[float], *, refused: bool
+    ) -> None:
+        """By a million at most, or by one over it, or by 0; boosts of different items, and of none, are no matter."""
+        boosts = [Boost(factor, GenreIs("war")) for factor in strengths]
+        apart = [Boost(100, FromYear(9_999))] * 20 + [Boost(100, GenreIs("drama")), Boost(100, TagIs("old"))]
+        assert [each.field for each in too_strong_together(boosts, catalog.masks)] == ["boosts"] * refused
+        assert too_strong_together(apart, catalog.masks) == []
+
     def test_what_is_wrong_is_named_by_its_place(self) -> None:
         """Factors, names, years and conditions have their bounds."""
         boosts = [

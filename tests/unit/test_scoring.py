@@ -271,6 +271,15 @@ class TestTopItems:
         assert scores[1] > 0
         assert top_items(scores, np.ones(2, np.bool_), np.arange(2), 2).tolist() == [0]
 
+    def test_factors_change_the_order_alone(self) -> None:
+        """However large a factor is, whatever has a positive score still comes, in the order of the products."""
+        scores = np.array([0.3, 0.29, 0.28, 0.27, -0.1])
+        rank, allowed = np.array([4, 3, 2, 1, 0]), np.ones(5, np.bool_)
+        for factor in (2.0, 1e6, 1e64):
+            factors = np.array([1.0, 1.0, 1.0, factor, factor])
+            for limit in range(1, 6):
+                assert top_items(scores, allowed, rank, limit, factors).tolist() == [3, 0, 1, 2][:limit]
+
     def test_ties_go_by_rank(self) -> None:
         """Equal scores come in the order of popularity, also at the last place."""
         scores = np.array([0.5, 0.5, 0.9, 0.5, 0.5])

@@ -5,11 +5,12 @@ Whatever is found names the condition by its path, `neighbors.filter.attributes.
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from difflib import get_close_matches
+from itertools import chain
 
 from kindred.attribute_filter import AnyOf, AttributeFilter, Condition, Equals, Has, InRange, is_number
 from kindred.errors import FieldViolation
 from kindred.items import MAX_NUMBER, check_name, check_value
+from kindred.nearest import nearest
 from kindred.ratings import AttributeValue
 from kindred.user_filter import UserFilter
 
@@ -19,6 +20,9 @@ MAX_MIN_RATINGS = 1_000_000
 EARLIEST, LATEST = -62_135_596_800_000, 253_402_300_799_999
 """The years 1 to 9999, in milliseconds since 1970."""
 _LISTS = ("all_of", "any_of", "none_of")
+_SUGGESTED = 3
+"""For how many unknown names of a request the nearest are looked for: that takes up to some 10 ms each."""
+_SHOWN = 3
 _UNQUOTABLE = '"\\'
 
 
@@ -89,12 +93,15 @@ def check_known_names(asked: AttributeFilter, known: AbstractSet[str], name: str
         known: Names that are there: those of the filter's names that are, and any others.
         name: The path of its field, for the messages.
     """
+    unknown = [(path, condition.name) for path, condition in _placed(asked, name) if condition.name not in known]
+    names = sorted(known) if unknown else []  # they may be many, as may be the conditions
     found = []
-    for path, condition in _placed(asked, name):
-        if condition.name not in known:
-            near = get_close_matches(condition.name, sorted(known), n=3) or sorted(known)[:3]
-            hint = f"; there is {' and '.join(map(repr, near))}" if near else ""
-            found.append(FieldViolation(f"{path}.name", f"no attribute {condition.name!r} is known{hint}"))
+    for place, (path, wrong) in enumerate(unknown):
+        alike = (each for each in names if each[:1].casefold() == wrong[:1].casefold())
+        near = nearest(wrong, chain(alike, names)) if place < _SUGGESTED else []
+        near = near or names[:_SHOWN]
+        hint = f"; there is {' and '.join(map(repr, near))}" if near else ""
+        found.append(FieldViolation(f"{path}.name", f"no attribute {wrong!r} is known{hint}"))
     return found
 
 

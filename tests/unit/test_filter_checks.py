@@ -128,3 +128,10 @@ def test_unknown_names_come_with_the_nearest_known_ones() -> None:
     ]
     [alone] = check_known_names(AttributeFilter((Has("x"),)), set(), NAME)
     assert alone.description == "no attribute 'x' is known"
+
+
+def test_the_nearest_are_looked_for_a_few_times() -> None:
+    """Every unknown name is a violation, but only the first three say what is near: that takes its time."""
+    asked = AttributeFilter(any_of=tuple(Has(f"contry{number}") for number in range(5)))
+    near = [each.description.partition("; there is ")[2] for each in check_known_names(asked, {"age", "country"}, NAME)]
+    assert near == ["'country'"] * 3 + ["'age' and 'country'"] * 2

@@ -1,5 +1,6 @@
 """Which names the attributes of users have, remembered for a while: filters that name others are refused."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from time import monotonic
 
@@ -12,6 +13,8 @@ KEEP_KNOWN = 60.0
 """Seconds for which a name that is there is taken to be there."""
 KEEP_UNKNOWN = 1.0
 """Seconds for which a name that is not there is not looked for again: somebody may set it any moment."""
+MOST_MISSING = 3
+"""Names that nobody has, of those asked for at once, before no more are looked for."""
 MAX_REMEMBERED = 10_000
 """Names that are remembered, at most: callers make them up."""
 
@@ -35,6 +38,9 @@ class AttributeNames:
     async def known(self, asked: Iterable[str]) -> frozenset[str]:
         """Names that are there: those of the asked that some user has, and others that many have.
 
+        After three that nobody has the rest is taken to be there: the request is wrong already, and the engine looks at
+        every user before it knows that nobody has a name.
+
         Args:
             asked: Names that `check_user_filter` finds nothing wrong with.
 
@@ -47,7 +53,12 @@ class AttributeNames:
         if self._clock() >= self._sample_until:
             self._sample = await self._store.some_attribute_names()
             self._sample_until = self._clock() + (KEEP_KNOWN if self._sample else KEEP_UNKNOWN)
-        there = [name for name in sorted(names - self._sample) if await self._has(name)]
+        there, missing = [], 0
+        for name in sorted(names - self._sample):
+            if missing == MOST_MISSING or await self._has(name):
+                there.append(name)
+            else:
+                missing += 1
         return self._sample.union(there)
 
     async def check(self, asked: UserFilter, field: str) -> list[FieldViolation]:
@@ -69,6 +80,7 @@ class AttributeNames:
         has, until = self._seen.get(name, (False, float("-inf")))
         if self._clock() >= until:
             has = await self._store.has_attribute(name)
+            await asyncio.sleep(0)  # other calls get their turn
             if len(self._seen) >= MAX_REMEMBERED:
                 self._seen.clear()
             self._seen[name] = (has, self._clock() + (KEEP_KNOWN if has else KEEP_UNKNOWN))

@@ -4,9 +4,11 @@ from pathlib import Path
 import pytest
 
 from kindred import attribute_names
+from kindred.attribute_filter import AttributeFilter, Has
 from kindred.attribute_names import KEEP_KNOWN, KEEP_UNKNOWN, AttributeNames
 from kindred.errors import UnavailableError
 from kindred.ratings import EMPTY_PROFILE, AttributesSet, AttributeValue, merge
+from kindred.user_filter import UserFilter
 from tests.support.edge import EdgeBackend
 from tests.support.stores import build, write
 from tests.support.watched_store import WatchedStore
@@ -65,6 +67,14 @@ async def test_a_name_that_nobody_has_is_looked_for_again_after_a_second(store: 
         assert await names.known(["country"]) == {"age", "country"}
         clock.now += KEEP_UNKNOWN
     assert store.calls["has_attribute"] == 2
+
+
+async def test_few_names_that_nobody_has_are_looked_for_at_once(store: WatchedStore) -> None:
+    """A filter of made-up names costs three looks at all users; these three are named."""
+    filter_ = AttributeFilter(all_of=tuple(Has(f"made up {place}") for place in range(9)), any_of=(Has("age"),))
+    wrong = await AttributeNames(store).check(UserFilter(filter_), "users")
+    assert [each.field for each in wrong] == [f"users.attributes.all_of[{place}].name" for place in range(3)]
+    assert store.calls["has_attribute"] == 3
 
 
 async def test_a_filter_without_names_asks_nothing(store: WatchedStore) -> None:

@@ -30,6 +30,7 @@ from kindred.recommendation import (
 )
 from kindred.scoring import NOTHING, Neighborhood, Query, Votes, top_items, votes_of
 from kindred.stores.port import StoredUser
+from kindred.timing import Step, lap
 
 _NEW_REASONS = 3
 
@@ -122,6 +123,7 @@ class Composer:
         boosts = factors(request.boosts, catalog.masks)
         draft = _Draft(allowed, boosts, product(boosts, catalog.rows))
         draft.allowed &= draft.factors > 0
+        lap(Step.FILTER)
         new = self._new(task, draft)
         if hood is not None:
             hood.make_room(catalog.rows)  # other calls may have added items since
@@ -131,6 +133,7 @@ class Composer:
         popular = len(draft.items) - personalized
         items = _mixed(draft.items, new)
         effects = catalog.masks.effects(request.items, catalog.listed) if len(items) < request.limit else ()
+        lap(Step.FILTER)
         stored = task.stored
         return RecommendationAnswer(
             items=items,
@@ -157,6 +160,7 @@ class Composer:
         scores = sums / counts.damping(damping)
         final = np.where(scores > 0, scores * draft.factors, scores)
         factors = draft.factors if draft.boosts else None
+        lap(Step.SCORE)
         if request.diversity and limit:
             rows = top_items(scores, draft.allowed, counts.rank, pool_size(limit), factors)
             alike = likeness(self._catalog.content.genres(rows), votes.dense(rows))
@@ -164,6 +168,7 @@ class Composer:
         else:
             rows = top_items(scores, draft.allowed, counts.rank, limit, factors)
         disliked = scores < -NOTHING * np.abs(scores).max(initial=0.0)
+        lap(Step.FILTER)
         draft.take(self._items(task, votes, rows, _Scores(sums, scores, final), draft.boosts))
         draft.allowed[disliked] = False
 
@@ -182,16 +187,18 @@ class Composer:
                 rows.tolist(), scores.final[rows].tolist(), support, self._predicted(task, votes, rows), strict=True
             )
         ]
+        lap(Step.PREDICT)
         if not items or task.request.explained is Explained.NONE:
             return items
         explainer = Explainer(votes, rows, task.opinions.preferences, self._scale)
         items = [replace(item, reasons=reasons) for item, reasons in zip(items, explainer.reasons(), strict=True)]
-        if task.request.explained is Explained.SUMMARY:
-            return items
-        return [
-            replace(item, explanation=explainer.full(place, _adjustments(item.row, scores, boosts)))
-            for place, item in enumerate(items)
-        ]
+        if task.request.explained is Explained.FULL:
+            items = [
+                replace(item, explanation=explainer.full(place, _adjustments(item.row, scores, boosts)))
+                for place, item in enumerate(items)
+            ]
+        lap(Step.EXPLAIN)
+        return items
 
     def _predicted(self, task: Task, votes: Votes, rows: NDArray[np.intp]) -> list[float | None]:
         """What the user may rate items, on the catalog's scale; None where no neighbor says."""
@@ -234,6 +241,7 @@ class Composer:
         reasons: list[list[Reason]] = [[]] * rows.size
         if task.request.explained is not Explained.NONE:
             reasons = _nearest(opinions.rows[liked], content.row_likeness(rows, opinions.rows[liked]))
+        lap(Step.NEW)
         return [
             RecommendedItem(row, score, source=Source.NEW, reasons=own)
             for row, score, own in zip(rows.tolist(), scores.tolist(), reasons, strict=True)
@@ -253,6 +261,7 @@ class Composer:
             if diversity and rows.size:
                 alike = likeness(self._catalog.content.genres(rows), np.zeros((1, rows.size)))
                 rows = rows[diversify(liked[rows], alike, diversity, limit)]
+        lap(Step.POPULAR)
         return [
             RecommendedItem(row, likes, source=Source.POPULAR)
             for row, likes in zip(rows.tolist(), liked[rows].tolist(), strict=True)

@@ -13,6 +13,7 @@ from kindred.catalog import Catalog
 from kindred.profile_cache import ProfileCache
 from kindred.scoring import DecodedProfile, Neighborhood, Query
 from kindred.stores.port import Hits, PointId, Store, StoredUser
+from kindred.timing import Step, lap
 from kindred.user_filter import UserFilter
 from kindred.weighting import SparseVector
 
@@ -96,6 +97,7 @@ class NeighborFinder:
         hoods = []
         for query, found, own in zip(queries, hits, profiles, strict=True):
             hood = self._neighborhood(query, own)
+            lap(Step.SCORE)
             size = len(found.scores)
             # Who shares too little with the query has to make room for others.
             while (
@@ -109,6 +111,7 @@ class NeighborFinder:
                 size = len(wider.scores)
                 [more] = await self._profiles([query], [wider])
                 hood = self._neighborhood(query, more)
+                lap(Step.SCORE)
             hoods.append(hood)
         return hoods
 
@@ -122,7 +125,9 @@ class NeighborFinder:
 
     async def _engine(self, queries: Sequence[NeighborQuery], limit: int) -> list[Hits]:
         filters = [query.allowed for query in queries]
-        return await self._store.search([self._vector(query.query) for query in queries], limit, filters)
+        found = await self._store.search([self._vector(query.query) for query in queries], limit, filters)
+        lap(Step.SEARCH)
+        return found
 
     def _vector(self, query: Query) -> SparseVector:
         weighs = query.values != 0
@@ -131,6 +136,7 @@ class NeighborFinder:
     async def _profiles(self, queries: Sequence[NeighborQuery], found: Sequence[Hits]) -> list[list[DecodedProfile]]:
         """The candidates' profiles, cached or read in one call, without the user and users gone meanwhile."""
         gathered = [self._cache.get(hits.point_ids, hits.versions) for hits in found]
+        lap(Step.CACHE)
         missing = {
             point_id: version
             for hits, profiles in zip(found, gathered, strict=True)
@@ -144,6 +150,7 @@ class NeighborFinder:
                 if user is not None and user.profile.rating_count:
                     read[point_id] = self._decode(user)
                     self._cache.put(point_id, missing[point_id], read[point_id])
+            lap(Step.FETCH)
         for query, hits, profiles in zip(queries, found, gathered, strict=True):
             for place in [place for place, profile in enumerate(profiles) if profile is None] if read else ():
                 profiles[place] = read.get(hits.point_ids[place])

@@ -28,6 +28,7 @@ from kindred.recipes import DEFAULT_OF_WEIGHTING, Recipe, wrong_numbers
 from kindred.recommendation import Counterfactual, Explained, RecommendationAnswer, RecommendationRequest
 from kindred.scoring import Neighborhood
 from kindred.stores.port import Hits, Store, StoredUser, point_id_of
+from kindred.timing import Step, lap
 
 _ASKERS_BYTES = 32 * 2**20
 
@@ -121,14 +122,18 @@ class Recommender:
             UnavailableError: The store is away.
         """
         unknown = [await self._names.check(request.neighbors, "neighbors.filter") for request in requests]
+        lap(Step.CHECK)
         user_ids = [request.user_id for request in requests if request.user_id is not None]
         guess = self._askers.get(user_ids) if user_ids and self._store.shared else None
         if guess is None:
-            attempt = await self._attempt(requests, unknown, await self._stored(user_ids))
+            known = await self._stored(user_ids)
+            lap(Step.PROFILE)
+            attempt = await self._attempt(requests, unknown, known)
         else:
             # One round trip instead of two: searches with what they rated when they last asked, and reads what they
             # rate now. Only if that is the same does the answer count.
             known, attempt = await asyncio.gather(self._stored(user_ids), self._attempt(requests, unknown, guess))
+            lap(Step.PROFILE)
             if not _are_the_same(known, guess):
                 attempt = await self._attempt(requests, unknown, known)
         answers = iter(await self._answer(attempt))
@@ -146,7 +151,9 @@ class Recommender:
         for request, violations in zip(requests, unknown, strict=True):
             try:
                 recipe = self._checked(request, violations)
+                lap(Step.CHECK)
                 prepared.append(self._prepare(request, recipe, known.get(request.user_id or ""), now))
+                lap(Step.QUERY)
             except KindredError as error:
                 prepared.append(error)
         searching = [
@@ -248,11 +255,13 @@ class Recommender:
             answers.append(answer)
             if len(right) > 1:
                 await asyncio.sleep(0)  # other calls get their turn between the answers of a batch
+                lap(Step.WAIT)
         return answers
 
     async def _compose(self, task: Task, hood: Neighborhood | None) -> RecommendationAnswer:
         if hood is None and self._segments is not None and task.stored is not None and not task.opinions.rows.size:
             found = await self._segments.segment_counts(task.stored.profile.attributes)
+            lap(Step.POPULAR)
             if found is not None:
                 task = replace(task, segment=Segment(found[1].astype(np.float64), found[2]))
         answer = self._composer.compose(task, hood)
@@ -260,6 +269,7 @@ class Recommender:
         if allowed and (hood is None or len(answer.items) < task.request.limit):
             # It costs a count, but only where somebody wonders why there is so little.
             total, passed = await self._store.count_users(), await self._store.count_users(allowed)
+            lap(Step.FILTER)
             effect = FilterEffect("neighbors.filter", total - passed, total)
             answer = replace(answer, filter_effects=(*answer.filter_effects, effect))
         return answer

@@ -13,10 +13,18 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
+_STEP_SECONDS = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.5, 10.0)
+
 _EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 
 CALLS = Counter("kindred_calls_total", "gRPC calls answered.", ["method", "code"])
 CALL_SECONDS = Histogram("kindred_call_seconds", "Time to answer a gRPC call.", ["method"], buckets=_SECONDS)
+STEP_SECONDS = Histogram(
+    "kindred_recommend_step_seconds",
+    "Time of each step of a call that recommends.",
+    ["method", "step"],
+    buckets=_STEP_SECONDS,
+)
 RECOMMENDATIONS = Counter(
     "kindred_recommendations_total", "Recommendations by recipe and by what answered.", ["recipe", "strategy"]
 )

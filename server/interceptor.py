@@ -15,9 +15,11 @@ from grpc_status import rpc_status
 from kindred.deadline import deadline_in
 from kindred.errors import FieldViolation, InvalidArgumentError
 from kindred.telemetry import CALL_SECONDS, CALLS, STREAMS
+from kindred.timing import Step, lap
 from server.errors import status_of
 from server.grpc_types import Context, Handle, MethodHandler
 from server.state import REPLY_SHARE
+from server.steps import TIMED, Answer, with_steps_told
 
 log = structlog.get_logger(__name__)
 
@@ -57,16 +59,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 def _guarded(method: str, handler: MethodHandler) -> Handle:
     name = method.removeprefix("/kindred.v1.")
     seconds = CALL_SECONDS.labels(name)
-    handle = cast("Handle", handler.unary_unary)
-    deserialize = cast("Deserialize", handler.request_deserializer)
+    answer = _answering(handler)
+    if name in TIMED:
+        answer = with_steps_told(name, answer)
 
     async def guarded(data: bytes, context: Context) -> bytes:
         start = perf_counter()
         code = "CANCELLED"
         try:
             with deadline_in(_until_reply(context)):
-                response: Message = await handle(_parse(data, deserialize), context)
-            answer = response.SerializeToString(deterministic=True)  # maps, too, in one order: the same bytes
+                answered = await answer(data, context)
             code = "OK"
         except Exception as error:  # noqa: BLE001  # the top of a call: logged and mapped
             status = _status_of(name, error)
@@ -75,9 +77,24 @@ def _guarded(method: str, handler: MethodHandler) -> Handle:
         finally:  # also if the caller went away, or its deadline came
             seconds.observe(perf_counter() - start)
             CALLS.labels(name, code).inc()
-        return answer
+        return answered
 
     return guarded
+
+
+def _answering(handler: MethodHandler) -> Answer:
+    handle = cast("Handle", handler.unary_unary)
+    deserialize = cast("Deserialize", handler.request_deserializer)
+
+    async def answer(data: bytes, context: Context) -> bytes:
+        request = _parse(data, deserialize)
+        lap(Step.DECODE)
+        response: Message = await handle(request, context)
+        answered = response.SerializeToString(deterministic=True)  # maps, too, in one order: the same bytes
+        lap(Step.ENCODE)
+        return answered
+
+    return answer
 
 
 def _guarded_stream(method: str, handler: MethodHandler, handle: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from kindred.backend import Backend
 from kindred.errors import KindredError
 from kindred.recommendation import RecommendationRequest
+from kindred.timing import Step, lap
 from kindred.v1 import recommendation_service_pb2 as pb
 from kindred.v1.recommendation_service_pb2_grpc import RecommendationServiceServicer
 from server.answers import AnswerWriter
@@ -41,6 +42,7 @@ class RecommendationService(RecommendationServiceServicer):
     async def Recommend(self, request: pb.RecommendRequest, context: Context) -> pb.RecommendResponse:
         """Recommends items."""
         checked = read_request(request)
+        lap(Step.CHECK)
         await self._state.be_fresh(request.at_least_as_fresh, patience(context))
         backend = self._state.backend
         await backend.follower.look_for(_named(checked))
@@ -53,6 +55,7 @@ class RecommendationService(RecommendationServiceServicer):
         checks.count(request.requests, "requests", MAX_BATCH)
         checks.done()
         read = [_read_or_error(each) for each in request.requests]
+        lap(Step.CHECK)
         waits = {each.at_least_as_fresh for each in request.requests if each.at_least_as_fresh}
         while True:
             backend = self._state.backend

@@ -12,6 +12,7 @@ from kindred.events import to_message
 from kindred.freshness import FreshnessToken
 from kindred.items import Item
 from kindred.stores.port import LogPosition, StoredUser
+from kindred.timing import Step, lap
 from kindred.v1.rating_event_pb2 import RatingEvent
 from server.grpc_types import Context
 from server.watches import Watches
@@ -101,7 +102,10 @@ class ServerState:
         if not token:
             return None
         decoded = FreshnessToken.decode(token, "at_least_as_fresh")
-        return await self.backend.freshness.wait(decoded, timeout, self._check_topic)
+        try:
+            return await self.backend.freshness.wait(decoded, timeout, self._check_topic)
+        finally:
+            lap(Step.WAIT)
 
     async def upsert(self, items: Sequence[Item], timeout: float) -> tuple[int, int]:
         """Adds and replaces items in the current collection, whichever that is when it returns.

@@ -40,6 +40,7 @@ PURE = (
     "kindred.scoring",
     "kindred.segment_attributes",
     "kindred.star_curve",
+    "kindred.timing",
     "kindred.title_search",
     "kindred.unknown_names",
     "kindred.user_filter",

@@ -67,6 +67,14 @@ WithoutOption = Annotated[
         rich_help_panel=ANSWER,
     ),
 ]
+TimingOption = Annotated[
+    bool,
+    typer.Option(
+        "--timing",
+        help="Also where the time of the call went, step by step, on standard error.",
+        rich_help_panel=ANSWER,
+    ),
+]
 WatchOption = Annotated[
     bool,
     typer.Option(

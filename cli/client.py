@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import grpc
@@ -11,6 +13,7 @@ from google.rpc.error_details_pb2 import BadRequest
 
 from cli.origins import Origins, place_of
 from cli.output import complain, misused
+from kindred import timing
 from kindred.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from kindred.v1.rating_service_pb2_grpc import RatingServiceStub
 from kindred.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
@@ -63,6 +66,19 @@ _RequestT = TypeVar("_RequestT")
 _ResponseT = TypeVar("_ResponseT")
 
 
+@dataclass(frozen=True, slots=True)
+class CallTiming:
+    """How long a call took.
+
+    Args:
+        seconds: Here, from asking to answer.
+        steps: Each step in the server, by name, in seconds; none if it does not tell.
+    """
+
+    seconds: float
+    steps: list[tuple[str, float]]
+
+
 class Client:
     """The services of one server.
 
@@ -95,11 +111,31 @@ class Client:
         Raises:
             typer.Exit: It failed, and standard error says why.
         """
-        try:
+        with self._explained(origins):
             return method(request, timeout=self._timeout)
-        except grpc.RpcError as error:
-            self._explain(error, origins or {})
-            raise typer.Exit(1) from error
+
+    def timed_call(
+        self,
+        method: "grpc.UnaryUnaryMultiCallable[_RequestT, _ResponseT]",
+        request: _RequestT,
+        origins: Origins | None = None,
+    ) -> tuple[_ResponseT, CallTiming]:
+        """Calls the server and asks where the time goes.
+
+        Args:
+            method: The call, of one of the services.
+            request: What to send.
+            origins: As in `call`.
+
+        Raises:
+            typer.Exit: It failed, and standard error says why.
+        """
+        with self._explained(origins):
+            start = perf_counter()
+            response, call = method.with_call(request, timeout=self._timeout, metadata=(timing.ASKING,))
+            seconds = perf_counter() - start
+        told = [value for key, value in call.trailing_metadata() if key == timing.TRAILER and isinstance(value, str)]
+        return response, CallTiming(seconds, timing.read(",".join(told)))
 
     def stream(
         self,
@@ -117,8 +153,13 @@ class Client:
         Raises:
             typer.Exit: It failed, and standard error says why.
         """
-        try:
+        with self._explained(origins):
             yield from method(request)
+
+    @contextmanager
+    def _explained(self, origins: Origins | None) -> Iterator[None]:
+        try:
+            yield
         except grpc.RpcError as error:
             self._explain(error, origins or {})
             raise typer.Exit(1) from error

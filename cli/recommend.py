@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from cli.answer_options import Explain, ExplainOption, LimitOption, View, ViewOption, WatchOption, WithoutOption
+from cli.answer_options import (
+    Explain,
+    ExplainOption,
+    LimitOption,
+    TimingOption,
+    View,
+    ViewOption,
+    WatchOption,
+    WithoutOption,
+)
 from cli.client import (
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT,
@@ -47,6 +56,7 @@ from cli.period_options import HalfLifeOption, SinceOption, UntilOption, rating_
 from cli.ranking_options import BoostOption, DiversityOption, NewShareOption, read_boosts
 from cli.recipe_options import BUILT_IN, RecipeOption, SetOption, set_recipe
 from cli.recommendation_printer import Printer
+from cli.timing_table import print_timing
 from cli.whom_options import (
     RatingOption,
     RatingsFileOption,
@@ -131,6 +141,7 @@ def recommend(
     without: WithoutOption = None,
     item_view: ViewOption = View.BASIC,
     watch: WatchOption = False,
+    timing: TimingOption = False,
     fresh: FreshOption = "",
     server: ServerOption = DEFAULT_SERVER,
     data_dir: DataDirOption = None,
@@ -145,6 +156,7 @@ def recommend(
       kindred recommend --rating 50=4.5 --rating "fargo (1996)=2"
       kindred recommend --ratings mine.csv --json --data-dir data
       kindred recommend --user 7 --watch
+      kindred recommend --user 7 --timing
       kindred recommend --user 7 --genre drama --genre war --not-genre horror --from-year 1980
       kindred recommend --user 7 --neighbor age=20..30 --neighbor "gender!=F" --half-life 90d
       kindred recommend --user 7 --recipe ridge --set fit-penalty=2 --boost genre:Drama=1.5 --diversity 0.3
@@ -152,6 +164,8 @@ def recommend(
     """
     if watch and (not user or data_dir is not None):
         raise misused("--watch needs --user and a server: it waits for that user's next ratings")
+    if watch and timing:
+        raise misused("--timing and --watch exclude each other: one measures a call, the other waits for answers")
     opinions = read_opinions(like, dislike, rating, ratings)
     if not user and not opinions and (recipe is None or recipe in BUILT_IN) and recipe != "popular":
         raise misused("recommend to whom? Give --user, or say what you like: --like, --dislike, --rating, --ratings")
@@ -213,6 +227,11 @@ def recommend(
         chosen = _choose(client, typed)
         _fill(request, opinions, chosen)
         printer = Printer(client, chosen, origins, as_json=as_json, explained=explain is not Explain.NONE)
+        if timing:
+            response, measured = client.timed_call(client.recommendations.Recommend, request, origins)
+            printer.show(response)
+            print_timing(measured)
+            return
         if not watch:
             printer.show(client.call(client.recommendations.Recommend, request, origins))
             return

@@ -5,11 +5,17 @@ the steps add up to the call. What runs side by side (the search, while the prof
 the step that ends later gets what it took longer.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import IntEnum
 from time import perf_counter_ns
+
+ASKING = ("kindred-timing", "1")
+"""The metadata of a call whose caller wants to know: key and value."""
+TRAILER = "server-timing"
+"""The key of the trailer that tells them, in the form of https://www.w3.org/TR/server-timing/."""
 
 
 class Step(IntEnum):
@@ -72,6 +78,7 @@ class StepClock:
         return [(step, spent / 1e9) for step, spent in zip(Step, self._spent, strict=True) if spent]
 
 
+_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _CLOCK: ContextVar[StepClock | None] = ContextVar("kindred_step_clock", default=None)
 
 
@@ -91,3 +98,24 @@ def lap(step: Step) -> None:
     clock = _CLOCK.get()
     if clock is not None:
         clock.lap(step)
+
+
+def written(steps: Iterable[tuple[Step, float]]) -> str:
+    """Steps and their seconds as the text of the trailer, in milliseconds."""
+    return ", ".join(f"{step.label};dur={seconds * 1000:.3f}" for step, seconds in steps)
+
+
+def read(text: str) -> list[tuple[str, float]]:
+    """The names and seconds in a trailer, also of steps that this version does not know; what has no time is left out.
+
+    Args:
+        text: The trailer, with or without what proxies add to it.
+    """
+    found = []
+    for part in text.split(","):
+        name, *parameters = (each.strip() for each in part.split(";"))
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key == "dur" and _NUMBER.fullmatch(value):
+                found.append((name, float(value) / 1000))
+    return found

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from kindred.errors import FieldViolation, InvalidArgumentError
 from kindred.telemetry import STEP_SECONDS
-from kindred.timing import Step, timed
+from kindred.timing import ASKING, TRAILER, Step, timed, written
 from server.grpc_types import Context
 
 Answer = Callable[[bytes, Context], Awaitable[bytes]]
@@ -12,10 +12,6 @@ Answer = Callable[[bytes, Context], Awaitable[bytes]]
 
 TIMED = frozenset({"RecommendationService/Recommend", "RecommendationService/BatchRecommend"})
 """The calls that have these steps."""
-ASKING = "kindred-timing"
-"""The request's metadata that asks for the trailer."""
-TRAILER = "server-timing"
-"""The trailer, in the form of https://www.w3.org/TR/server-timing/: milliseconds."""
 
 
 def with_steps_told(name: str, answer: Answer) -> Answer:
@@ -35,8 +31,7 @@ def with_steps_told(name: str, answer: Answer) -> Answer:
         for step, seconds in steps:
             histograms[step].observe(seconds)
         if asked:
-            text = ", ".join(f"{step.label};dur={seconds * 1000:.3f}" for step, seconds in steps)
-            context.set_trailing_metadata(((TRAILER, text),))
+            context.set_trailing_metadata(((TRAILER, written(steps)),))
         return answered
 
     return told
@@ -48,7 +43,8 @@ def _asks(context: Context) -> bool:
     Raises:
         InvalidArgumentError: It is not clear.
     """
-    values = [value for key, value in context.invocation_metadata() or () if key == ASKING]
-    if any(value != "1" for value in values):
-        raise InvalidArgumentError([FieldViolation(f"metadata.{ASKING}", "must be 1, or not be there")])
+    asking, yes = ASKING
+    values = [value for key, value in context.invocation_metadata() or () if key == asking]
+    if any(value != yes for value in values):
+        raise InvalidArgumentError([FieldViolation(f"metadata.{asking}", f"must be {yes}, or not be there")])
     return bool(values)

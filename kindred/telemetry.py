@@ -21,7 +21,7 @@ CALLS = Counter("kindred_calls_total", "gRPC calls answered.", ["method", "code"
 CALL_SECONDS = Histogram("kindred_call_seconds", "Time to answer a gRPC call.", ["method"], buckets=_SECONDS)
 STEP_SECONDS = Histogram(
     "kindred_recommend_step_seconds",
-    "Time of each step of a call that recommends.",
+    "Time of each step of a call that recommends, for one in seven calls.",
     ["method", "step"],
     buckets=_STEP_SECONDS,
 )

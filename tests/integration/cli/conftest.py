@@ -18,6 +18,7 @@ from grpc_status import rpc_status
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from kindred.timing import ASKING, TRAILER
 from kindred.title_search import TitleIndex
 from kindred.v1 import catalog_service_pb2 as catalog
 from kindred.v1 import rating_service_pb2 as rating
@@ -55,6 +56,7 @@ class FakeKindred:
         answers: What calls answer, by name.
         reached: Set when a call that is told to hang begins.
         hanging: Calls that wait until the test is over, by name.
+        timing: What it tells callers who ask where the time goes; nothing if it is empty.
     """
 
     address: str = ""
@@ -64,6 +66,7 @@ class FakeKindred:
     reached: threading.Event = field(default_factory=threading.Event)
     hanging: set[str] = field(default_factory=set)
     over: threading.Event = field(default_factory=threading.Event)
+    timing: str = ""
 
     def run(self, *args: str, env: dict[str, str | None] | None = None) -> Result:
         """Runs `kindred` with arguments, against this server if they name no other."""
@@ -96,6 +99,8 @@ class FakeKindred:
         if call in self.hanging:
             self.reached.set()
             self.over.wait(60)
+        if self.timing and ASKING in [tuple(each) for each in context.invocation_metadata()]:
+            context.set_trailing_metadata(((TRAILER, self.timing),))
         prepared = self.answers.get(call)
         return prepared.pop(0) if prepared else default
 

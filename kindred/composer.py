@@ -28,7 +28,7 @@ from kindred.recommendation import (
     Source,
     Strategy,
 )
-from kindred.scoring import NOTHING, Neighborhood, Query, Votes, top_items, votes_of
+from kindred.scoring import NOTHING, Neighborhood, Query, Raters, Votes, top_items, votes_of
 from kindred.stores.port import StoredUser
 from kindred.timing import Step, lap
 
@@ -163,7 +163,7 @@ class Composer:
         lap(Step.SCORE)
         if request.diversity and limit:
             rows = top_items(scores, draft.allowed, counts.rank, pool_size(limit), factors)
-            alike = likeness(self._catalog.content.genres(rows), votes.dense(rows))
+            alike = likeness(self._catalog.content.genres(rows), votes.dense(votes.raters(rows)))
             rows = rows[diversify(final[rows], alike, request.diversity, limit)]
         else:
             rows = top_items(scores, draft.allowed, counts.rank, limit, factors)
@@ -180,17 +180,18 @@ class Composer:
         scores: _Scores,
         boosts: Sequence[tuple[float, NDArray[np.bool_]]],
     ) -> list[RecommendedItem]:
-        support = votes.support(rows).tolist()
+        raters = votes.raters(rows)
+        support, predicted = votes.support(raters).tolist(), self._predicted(task, votes, rows, raters)
         items = [
             RecommendedItem(row, score, count, predicted=value)
             for row, score, count, value in zip(
-                rows.tolist(), scores.final[rows].tolist(), support, self._predicted(task, votes, rows), strict=True
+                rows.tolist(), scores.final[rows].tolist(), support, predicted, strict=True
             )
         ]
         lap(Step.PREDICT)
         if not items or task.request.explained is Explained.NONE:
             return items
-        explainer = Explainer(votes, rows, task.opinions.preferences, self._scale)
+        explainer = Explainer(votes, raters, task.opinions.preferences, self._scale)
         items = [replace(item, reasons=reasons) for item, reasons in zip(items, explainer.reasons(), strict=True)]
         if task.request.explained is Explained.FULL:
             items = [
@@ -200,7 +201,7 @@ class Composer:
         lap(Step.EXPLAIN)
         return items
 
-    def _predicted(self, task: Task, votes: Votes, rows: NDArray[np.intp]) -> list[float | None]:
+    def _predicted(self, task: Task, votes: Votes, rows: NDArray[np.intp], raters: Raters) -> list[float | None]:
         """What the user may rate items, on the catalog's scale; None where no neighbor says."""
         if not self._predicts or not rows.size:
             return [None] * rows.size
@@ -209,9 +210,8 @@ class Composer:
         sharpness, _ = (task.recipe if task.recipe.fit is None else DEFAULT).exponents(opinions.likes)
         stars = predict(
             rows,
-            hood_rows=hood.rows,
-            hood_stars=hood.stars,
-            lengths=hood.lengths,
+            raters,
+            hood,
             # Fitted weights may be negative, which is no way to average.
             weights=(hood.similarities / hood.similarities.max()) ** sharpness,
             user_rows=opinions.rows[known],

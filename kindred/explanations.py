@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kindred.ratings import RatingScale
 from kindred.recommendation import Adjustment, FullExplanation, NeighborTerm, Reason
-from kindred.scoring import Votes
+from kindred.scoring import Raters, Votes
 
 _REASONS = 3
 MAX_NEIGHBORS = 50
@@ -24,21 +24,19 @@ class Explainer:
 
     Args:
         votes: What the neighbors say.
-        items: The rows to explain, with positive scores. Shape (n_items,).
+        raters: The neighbors' ratings of the items to explain, which have positive scores.
         preferences: The weighting's preferences for the query's items. Shape (n_query,).
         scale: The collection's scale.
     """
 
-    def __init__(
-        self, votes: Votes, items: NDArray[np.intp], preferences: NDArray[np.float64], scale: RatingScale
-    ) -> None:
+    def __init__(self, votes: Votes, raters: Raters, preferences: NDArray[np.float64], scale: RatingScale) -> None:
         self._scale = scale
         self._votes = votes
-        self._items = items
+        self._raters = raters
         self._rows = votes.hood.query.rows
         self._preferences = preferences
         self._parts = votes.parts()
-        self._values = votes.dense(items)
+        self._values = votes.dense(raters)
 
     def shares(self) -> NDArray[np.float64]:
         """What share of each item's score came through each item of the query; damping and boosts leave it as it is.
@@ -67,18 +65,15 @@ class Explainer:
             place: The item's place among those to explain.
             adjustments: What changed its score after the neighbors' terms were added up.
         """
-        row = self._items[place : place + 1]
-        hood, votes = self._votes.hood, self._votes
-        values = self._values[:, place]
+        votes, values = self._votes, self._values[:, place]
         contributions = votes.weights * values
-        raters = np.flatnonzero(self._raters[:, place])
+        raters = np.flatnonzero(self._counted[:, place])
         order = raters[np.argsort(-np.abs(contributions[raters]), kind="stable")]
         shown, others = order[:MAX_NEIGHBORS], order[MAX_NEIGHBORS:]
-        ratings = self._scale.values(votes.dense(row, hood.stars.astype(np.float64))[:, 0])
-        rated = self._rated
+        ratings = self._scale.values(self._stars[:, place])
         return FullExplanation(
             neighbors=[
-                self._term(v, float(values[v]), float(contributions[v]), float(ratings[v]), rated[v])
+                self._term(v, float(values[v]), float(contributions[v]), float(ratings[v]), self._rated[v])
                 for v in shown.tolist()
             ],
             other_neighbors=float(contributions[others].sum()),
@@ -87,17 +82,23 @@ class Explainer:
         )
 
     @cached_property
-    def _raters(self) -> NDArray[np.bool_]:
+    def _stars(self) -> NDArray[np.float64]:
+        """What the neighbors rate each item. Shape (K, n_items)."""
+        return self._votes.dense(self._raters, self._votes.hood.stars)
+
+    @cached_property
+    def _counted(self) -> NDArray[np.bool_]:
         """Which neighbors have rated each item; ratings that count nothing are none. Shape (K, n_items)."""
         ages = self._votes.ages
-        counted = np.ones(self._votes.hood.rows.size) if ages is None else (ages > 0).astype(np.float64)
-        raters: NDArray[np.bool_] = self._votes.dense(self._items, counted) > 0
-        return raters
+        counts = np.ones(self._votes.hood.rows.size, np.bool_) if ages is None else ages > 0
+        counted: NDArray[np.bool_] = self._votes.dense(self._raters, counts) > 0
+        return counted
 
     @cached_property
     def _rated(self) -> NDArray[np.bool_]:
         """Which of the query's items each neighbor has rated. Shape (K, n_query)."""
-        rated: NDArray[np.bool_] = self._votes.dense(self._rows, np.ones(self._votes.hood.rows.size)) > 0
+        everything = np.ones(self._votes.hood.rows.size, np.bool_)
+        rated: NDArray[np.bool_] = self._votes.dense(self._votes.raters(self._rows), everything) > 0
         return rated
 
     def _term(self, v: int, value: float, contribution: float, rating: float, rated: NDArray[np.bool_]) -> NeighborTerm:

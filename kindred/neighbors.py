@@ -11,6 +11,7 @@ import numpy as np
 
 from kindred.catalog import Catalog
 from kindred.profile_cache import ProfileCache
+from kindred.ridge import affinity
 from kindred.scoring import DecodedProfile, Neighborhood, Query
 from kindred.stores.port import Hits, PointId, Store, StoredUser
 from kindred.timing import Step, lap
@@ -168,6 +169,7 @@ class NeighborFinder:
             user_id=user.user_id,
             rows=self._catalog.rows_of(user.profile.items[current]),
             preferences=preferences,
+            affinities=affinity(stars).astype(np.float32),
             stars=stars,
             rated_at=user.profile.rated_at[current],
             norm=float(norm),

@@ -15,14 +15,46 @@ The share of likes stands in for the item's mean, which is not stored. The weigh
 5 for users could be 2 to 10, and 1.5 could be 1 to 2, without a change of 0.001 in the root mean squared error.
 """
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
+
+from kindred.scoring import Raters
 
 _STARS_PER_SHARE = 2.5
 """How many stars an item that everybody likes is above one that nobody likes."""
 _ITEM_SHRINKAGE = 5.0
 _USER_SHRINKAGE = 5.0
 _WEIGHT_SHRINKAGE = 1.5
+
+
+class NeighborRatings(Protocol):
+    """The neighbors' ratings as ragged columns: see `kindred.scoring.Neighborhood`."""
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """The rows of the ratings. Shape (m,)."""
+
+    @property
+    def stars(self) -> NDArray[np.float32]:
+        """The ratings in stars. Shape (m,)."""
+
+    @property
+    def owners(self) -> NDArray[np.intp]:
+        """Whose rating each is, by the neighbor's place. Shape (m,)."""
+
+    @property
+    def starts(self) -> NDArray[np.intp]:
+        """Where each neighbor's ratings begin; each has one at least. Shape (k,)."""
+
+    @property
+    def lengths(self) -> NDArray[np.intp]:
+        """How many ratings each neighbor has. Shape (k,)."""
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Each neighbor's mean rating in stars. Shape (k,)."""
 
 
 def item_terms(rated: NDArray[np.floating], liked: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -44,10 +76,9 @@ def item_terms(rated: NDArray[np.floating], liked: NDArray[np.floating]) -> NDAr
 
 def predict(
     wanted: NDArray[np.integer],
+    raters: Raters,
+    hood: NeighborRatings,
     *,
-    hood_rows: NDArray[np.integer],
-    hood_stars: NDArray[np.floating],
-    lengths: NDArray[np.integer],
     weights: NDArray[np.floating],
     user_rows: NDArray[np.integer],
     user_stars: NDArray[np.floating],
@@ -58,10 +89,9 @@ def predict(
 
     Args:
         wanted: Rows to predict for. Shape (n,).
-        hood_rows: Rows that the neighbors have rated, one neighbor after the other. Shape (m,).
-        hood_stars: Their ratings, in stars. Shape (m,).
-        lengths: How many ratings each neighbor has. Shape (k,), adds up to m.
-        weights: w, each neighbor's weight, at most 1; users with 0 are no neighbors and change nothing. Shape (k,).
+        raters: The neighbors' ratings of these.
+        hood: The neighbors' ratings, of one neighbor at least.
+        weights: w, each neighbor's weight, above 0. Shape (k,).
         user_rows: Rows that the user has rated. Shape (q,).
         user_stars: Their ratings, in stars. Shape (q,).
         terms: B, from `item_terms`. Shape (rows,).
@@ -71,21 +101,15 @@ def predict(
     Returns:
         Stars, NaN where no neighbor has rated the item. Shape (n,).
     """
-    owners = np.repeat(np.arange(lengths.size), lengths)
-    residuals = hood_stars - terms[hood_rows]
-    sums = np.bincount(owners, residuals, lengths.size)
-    neighbors = weights > 0
-    ratings = lengths[neighbors].sum()
-    mean = sums[neighbors].sum() / ratings if ratings else 0.0
-    means = (sums + _USER_SHRINKAGE * mean) / (lengths + _USER_SHRINKAGE)
+    sums = hood.means * hood.lengths - np.add.reduceat(terms[hood.rows], hood.starts)
+    mean = sums.sum() / hood.lengths.sum()
+    usual = (sums + _USER_SHRINKAGE * mean) / (hood.lengths + _USER_SHRINKAGE)
     own = ((user_stars - terms[user_rows]).sum() + _USER_SHRINKAGE * mean) / (user_rows.size + _USER_SHRINKAGE)
 
-    asked = np.zeros(terms.size, np.bool_)
-    asked[wanted] = True
-    counted = np.flatnonzero(asked[hood_rows] & neighbors[owners])
-    rows, of = hood_rows[counted], owners[counted]
-    each = weights[of] if ages is None else weights[of] * ages[counted]
-    weight = np.bincount(rows, each, terms.size)[wanted]
-    deviation = np.bincount(rows, each * (residuals[counted] - means[of]), terms.size)[wanted]
-    predicted = own + terms[wanted] + deviation / (weight + _WEIGHT_SHRINKAGE)
+    places, columns, items = raters
+    of = hood.owners[places]
+    each = weights[of] if ages is None else weights[of] * ages[places]
+    above = hood.stars[places] - terms[hood.rows[places]] - usual[of]
+    weight = np.bincount(columns, each, items)
+    predicted = own + terms[wanted] + np.bincount(columns, each * above, items) / (weight + _WEIGHT_SHRINKAGE)
     return np.where(weight > 0, predicted, np.nan)

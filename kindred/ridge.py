@@ -70,6 +70,7 @@ class LocalLeastSquares:
         rows: The rows of the neighbors' ratings, one neighbor after the other. Shape (m,).
         values: y of these. Shape (m,).
         starts: Where each neighbor's begin, ascending; each has one at least. Shape (K,).
+        owners: Whose each rating is, by the neighbor's place. Shape (m,).
         similarities: g, all above 0. Shape (K,).
         raters: d by row. Shape (rows,).
         fit: The recipe's numbers.
@@ -81,6 +82,7 @@ class LocalLeastSquares:
         values: NDArray[np.float64],
         starts: NDArray[np.intp],
         *,
+        owners: NDArray[np.intp],
         similarities: NDArray[np.float64],
         raters: NDArray[np.float64],
         fit: Fit,
@@ -88,12 +90,13 @@ class LocalLeastSquares:
         self._fit = fit
         self._rows = rows
         self._starts = starts
-        self._lengths = np.diff(starts, append=rows.size)
+        self._owners = owners
+        self._terms = np.empty(rows.size)
         self._root = np.maximum(raters, 1.0) ** (-0.5 * fit.damping)
         self._trust = (similarities / similarities.max()) ** fit.trust
         self._z = self._root[rows]
         self._z *= values
-        self._z *= np.repeat(self._trust, self._lengths)
+        self._z *= self._trust[owners]
         self._mean_square = float(np.square(self._z).sum()) / starts.size  # a dot product this long takes BLAS threads
         self._penalty = 0.0
 
@@ -145,11 +148,10 @@ class LocalLeastSquares:
         column[query_rows] = np.arange(query_rows.size)
         columns = column[self._rows]
         here = np.flatnonzero(columns >= 0)
-        neighbor = np.repeat(np.arange(self._starts.size), self._lengths)
         residual = np.zeros((self._starts.size, query_rows.size))
         shared = columns[here]
         scaled = (query_values * self._root[query_rows])[shared]
-        residual[neighbor[here], shared] = self._z[here] * scaled
+        residual[self._owners[here], shared] = self._z[here] * scaled
         parts = np.zeros_like(residual)
         direction = residual.copy()
         gram = self._gram()
@@ -162,18 +164,20 @@ class LocalLeastSquares:
 
     def _times(self, by_row: NDArray[np.float64]) -> NDArray[np.float64]:
         """Z times a vector by row."""
-        return np.add.reduceat(self._z * by_row[self._rows], self._starts)
+        by_row.take(self._rows, out=self._terms, mode="clip")  # other modes copy to be safe from wrong indexes
+        self._terms *= self._z
+        return np.add.reduceat(self._terms, self._starts)
 
     def _normal(self, direction: NDArray[np.float64]) -> NDArray[np.float64]:
         """(Z Z^T + lambda I) times a vector by neighbor."""
-        terms = self._z * np.repeat(direction, self._lengths)
-        by_row = np.asarray(np.bincount(self._rows, terms, self._root.size), np.float64)
+        direction.take(self._owners, out=self._terms, mode="clip")
+        self._terms *= self._z
+        by_row = np.asarray(np.bincount(self._rows, self._terms, self._root.size), np.float64)
         return self._times(by_row) + self._penalty * direction
 
     def _gram(self) -> NDArray[np.float64]:
         """Z Z^T, summed up over blocks of items; only explanations need it. Shape (K, K)."""
         count = self._starts.size
-        neighbor = np.repeat(np.arange(count), self._lengths)
         items, places = np.unique(self._rows, return_inverse=True)
         order = np.argsort(places, kind="stable")
         ends = np.searchsorted(places[order], np.arange(0, items.size + _BLOCK, _BLOCK))
@@ -181,6 +185,6 @@ class LocalLeastSquares:
         for block, (start, end) in enumerate(pairwise(ends.tolist())):
             ratings = order[start:end]
             dense = np.zeros((count, _BLOCK))
-            dense[neighbor[ratings], places[ratings] - block * _BLOCK] = self._z[ratings]
+            dense[self._owners[ratings], places[ratings] - block * _BLOCK] = self._z[ratings]
             gram += dense @ dense.T
         return gram

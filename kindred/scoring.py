@@ -7,14 +7,15 @@ Notation as in docs/recipes.md: q the query, s_v a stored vector, g_v = q . s_v,
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kindred.rating_period import RatingPeriod
 from kindred.recipes import Recipe
-from kindred.ridge import LocalLeastSquares, Solution, affinity
+from kindred.ridge import LocalLeastSquares, Solution
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -31,7 +32,8 @@ class DecodedProfile:
     Args:
         user_id: Whose they are.
         rows: Rows of the rated items. Shape (n,), int32.
-        preferences: The weighting's preferences for them. Shape (n,), float64.
+        preferences: The weighting's preferences for them, exact: equal sums are ties. Shape (n,), float64.
+        affinities: v of their stars, for recipes that fit. Shape (n,), float32.
         stars: The ratings on the five-star scale. Shape (n,), float32.
         rated_at: Milliseconds since 1970. Shape (n,), int64.
         norm: What the preferences are divided by in the stored vector.
@@ -41,6 +43,7 @@ class DecodedProfile:
     user_id: str
     rows: NDArray[np.int32]
     preferences: NDArray[np.float64]
+    affinities: NDArray[np.float32]
     stars: NDArray[np.float32]
     rated_at: NDArray[np.int64]
     norm: float
@@ -49,7 +52,8 @@ class DecodedProfile:
     @property
     def nbytes(self) -> int:
         """What its columns take in memory."""
-        return self.rows.nbytes + self.preferences.nbytes + self.stars.nbytes + self.rated_at.nbytes
+        columns = (self.rows, self.preferences, self.affinities, self.stars, self.rated_at)
+        return sum(column.nbytes for column in columns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,28 +121,33 @@ class Neighborhood:
         """
         self.query = replace(self.query, size=rows)
 
-    @property
+    @cached_property
     def starts(self) -> NDArray[np.intp]:
         """Where each neighbor's ratings begin. Shape (K,)."""
         starts: NDArray[np.intp] = np.cumsum(self.lengths) - self.lengths
         return starts
 
-    @property
+    @cached_property
     def owners(self) -> NDArray[np.intp]:
         """Whose rating each is, by the neighbor's place. Shape (m,)."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
-    @property
+    @cached_property
+    def affinities(self) -> NDArray[np.float64]:
+        """What a fit makes of the ratings, v of their stars. Shape (m,)."""
+        return _column([profile.affinities for profile in self.profiles], np.float64)
+
+    @cached_property
     def stars(self) -> NDArray[np.float32]:
         """The ratings on the five-star scale. Shape (m,)."""
         return _column([profile.stars for profile in self.profiles], np.float32)
 
-    @property
+    @cached_property
     def rated_at(self) -> NDArray[np.int64]:
         """When they were given, milliseconds since 1970. Shape (m,)."""
         return _column([profile.rated_at for profile in self.profiles], np.int64)
 
-    @property
+    @cached_property
     def means(self) -> NDArray[np.float64]:
         """Each neighbor's mean rating in stars. Shape (K,)."""
         return np.array([profile.mean for profile in self.profiles])
@@ -164,26 +173,35 @@ class Votes:
     _terms: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_terms", np.repeat(self.weights, self.hood.lengths) * self.values)
+        object.__setattr__(self, "_terms", self.weights[self.hood.owners] * self.values)
 
     def sums(self) -> NDArray[np.float64]:
         """sum_v w_v y_vi by row; 0 for items that no neighbor has rated. Shape (rows,)."""
         return np.asarray(np.bincount(self.hood.rows, self._terms, self.hood.query.size), np.float64)
 
-    def support(self, items: NDArray[np.intp]) -> NDArray[np.int64]:
-        """How many neighbors have rated each item; ratings that count nothing are none.
+    def raters(self, items: NDArray[np.integer]) -> "Raters":
+        """The neighbors' ratings of some items.
 
         Args:
-            items: Rows. Shape (n_items,).
+            items: Rows, each once. Shape (n_items,).
+        """
+        column = np.full(self.hood.query.size, -1, np.int32)
+        column[items] = np.arange(items.size)
+        columns = column[self.hood.rows]
+        places = np.flatnonzero(columns >= 0)
+        return Raters(places, columns[places], items.size)
+
+    def support(self, raters: "Raters") -> NDArray[np.int64]:
+        """How many neighbors have rated each of some items; ratings that count nothing are none.
+
+        Args:
+            raters: The items' ratings.
 
         Returns:
             Shape (n_items,).
         """
-        wanted = np.zeros(self.hood.query.size, np.bool_)
-        wanted[items] = True
-        ratings = np.flatnonzero(wanted[self.hood.rows])
-        counted = ratings if self.ages is None else ratings[self.ages[ratings] > 0]
-        return np.bincount(self.hood.rows[counted], minlength=self.hood.query.size)[items]
+        columns = raters.columns if self.ages is None else raters.columns[self.ages[raters.places] > 0]
+        return np.bincount(columns, minlength=raters.items)
 
     def parts(self) -> NDArray[np.float64]:
         """What of each neighbor's weight came through each item of the query.
@@ -197,27 +215,38 @@ class Votes:
         if self.fitted is not None:
             equations, solution = self.fitted
             return equations.parts(solution, query.rows, query.affinities)
-        through = self.dense(query.rows, hood.preferences) * query.values
+        through = self.dense(self.raters(query.rows), hood.preferences) * query.values
         through *= (self.weights / through.sum(axis=1))[:, None]
         return through
 
-    def dense(self, items: NDArray[np.integer], values: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    def dense(self, raters: "Raters", values: NDArray[Any] | None = None) -> NDArray[np.float64]:
         """The neighbors' ratings of a few items as a matrix.
 
         Args:
-            items: Rows, each once. Shape (n,).
+            raters: The items' ratings.
             values: What to lay out. Shape (m,). Default: y.
 
         Returns:
-            Shape (K, n); 0 where the neighbor has not rated the item.
+            Shape (K, n_items); 0 where the neighbor has not rated the item.
         """
-        column = np.full(self.hood.query.size, -1)
-        column[items] = np.arange(items.size)
-        columns = column[self.hood.rows]
-        here = np.flatnonzero(columns >= 0)
-        matrix = np.zeros((len(self.hood), items.size))
-        matrix[self.hood.owners[here], columns[here]] = (self.values if values is None else values)[here]
+        matrix: NDArray[np.float64] = np.zeros((len(self.hood), raters.items))
+        laid_out = self.values if values is None else values
+        matrix[self.hood.owners[raters.places], raters.columns] = laid_out[raters.places]
         return matrix
+
+
+class Raters(NamedTuple):
+    """The neighbors' ratings of some items.
+
+    Args:
+        places: Where they stand in the columns of the neighborhood, ascending. Shape (n,).
+        columns: Which of the items each is of, by its place. Shape (n,).
+        items: How many items there are.
+    """
+
+    places: NDArray[np.intp]
+    columns: NDArray[np.int32]
+    items: int
 
 
 def votes_of(
@@ -241,9 +270,15 @@ def votes_of(
     """
     fitted = None
     if recipe.fit is not None:
-        values = affinity(hood.stars)
+        values = hood.affinities
         equations = LocalLeastSquares(
-            hood.rows, values, hood.starts, similarities=hood.similarities, raters=raters, fit=recipe.fit
+            hood.rows,
+            values,
+            hood.starts,
+            owners=hood.owners,
+            similarities=hood.similarities,
+            raters=raters,
+            fit=recipe.fit,
         )
         fitted = equations, equations.solve(hood.query.rows, hood.query.affinities)
         weights = fitted[1].weights
@@ -269,7 +304,7 @@ def _compare(
     lengths = np.array([profile.rows.size for profile in profiles])
     starts = np.cumsum(lengths) - lengths
     products = by_row[rows]
-    products *= np.concatenate([profile.preferences for profile in profiles])
+    products *= _column([profile.preferences for profile in profiles], np.float64)
     similarities = np.add.reduceat(products, starts) / np.array([profile.norm for profile in profiles])
     if not count:
         return similarities, np.ones(len(profiles), np.int64)

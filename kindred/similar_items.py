@@ -152,7 +152,7 @@ def by_raters(hood: Neighborhood, damping: NDArray[np.float64], wanted: Wanted) 
     """
     votes = votes_of(hood, SIMILAR, sharpness=SIMILAR.sharpness, raters=damping, period=None, now=0)
     scores = votes.sums() / damping
-    supports = votes.support(np.arange(damping.size))
+    supports = np.bincount(hood.rows, minlength=damping.size)
     rows = top_items(scores, wanted.allowed & (supports >= LEAST_SUPPORT), wanted.rank, wanted.limit)
     found = zip(rows.tolist(), scores[rows].tolist(), supports[rows].tolist(), strict=True)
     return [SimilarItem(row, score, Similarity.RATERS, support) for row, score, support in found]

@@ -143,7 +143,11 @@ class EdgeStore:
         else:
             found = engine(lambda: self._users.query_batch(qe.QueryBatchRequest(requests)))
         return [
-            Hits([cast("PointId", hit.id) for hit in hits], [hit.version for hit in hits], [hit.score for hit in hits])
+            Hits(
+                cast("list[PointId]", [hit.id for hit in hits]),
+                [hit.version for hit in hits],
+                [hit.score for hit in hits],
+            )
             for hits in found
         ]
 

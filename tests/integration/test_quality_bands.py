@@ -1,14 +1,11 @@
 """The recipes recommend MovieLens 100K as well as they were measured to, and no step of theirs can go unnoticed."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from kindred.recipes import DEFAULT, POPULAR, RIDGE, Fit, Recipe
+from kindred.recipes import RIDGE, Fit, Recipe
 from kindred.settings import Settings
 from loader.evaluation.options import EvaluationOptions, ProductSpec, SplitOptions
 from loader.evaluation.reading import read_source
@@ -32,7 +29,7 @@ BANDS: Mapping[tuple[str, str], tuple[float, float]] = {}
 class Recipes(Settings):
     """Settings with other recipes."""
 
-    others: dict[str, Recipe] = {}
+    others: dict[str, Recipe]
 
     def recipes(self) -> dict[str, Recipe]:
         """The recipes by name."""

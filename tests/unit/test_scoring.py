@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kindred.rating_period import RatingPeriod
 from kindred.recipes import DEFAULT, RIDGE, TUTORIAL_RATINGS, TUTORIAL_SIMILARITY, Recipe
+from kindred.ridge import affinity
 from kindred.scoring import DecodedProfile, Neighborhood, Query, Votes, top_items, votes_of
 
 ROWS = 12
@@ -22,7 +23,8 @@ def decoded(
     rows = np.array([*preferences], np.int32)
     stars = np.full(rows.size, 4.0, np.float32)
     times = np.array([(rated_at or {}).get(row, 0) for row in preferences], np.int64)
-    return DecodedProfile(user_id, rows, np.array([*preferences.values()], np.float64), stars, times, norm, 4.0)
+    values = np.array([*preferences.values()], np.float64)
+    return DecodedProfile(user_id, rows, values, affinity(stars).astype(np.float32), stars, times, norm, 4.0)
 
 
 def asked(values: dict[int, float], rows: int = ROWS) -> Query:
@@ -46,6 +48,11 @@ def votes(  # noqa: PLR0917  # what a recipe is made of
 ) -> Votes:
     """What the neighbors of a query say."""
     return votes_of(hood(profiles, query, k), recipe, sharpness=sharpness, raters=NOBODY, period=period, now=1_000)
+
+
+def supported(found: Votes, items: list[int]) -> list[int]:
+    """How many neighbors have rated each item."""
+    return found.support(found.raters(np.array(items))).tolist()
 
 
 def ranked(found: Neighborhood) -> list[str]:
@@ -77,7 +84,7 @@ class TestNeighborhood:
 
     def test_a_difference_is_no_tie(self) -> None:
         """A user more similar by a billionth goes before one with a smaller id."""
-        users = [decoded("a", {0: 1.0}), decoded("b", {0: 1.0 + 1e-9})]
+        users = [decoded("a", {0: 1.0}), decoded("b", {0: 1.0}, norm=1.0 - 1e-9)]
         assert ranked(hood(users, {0: 1.0}, k=1)) == ["b"]
 
     @pytest.mark.parametrize("weights", [[-1.0], [0.0], [-0.25, 0.0, -1.0]])
@@ -135,7 +142,7 @@ class TestVotes:
         users = [decoded("a", {0: 1.0, 5: 1.0}), decoded("b", {0: 0.5, 5: 1.0, 6: 1.0})]
         found = votes(users, {0: 1.0}, k=1)
         assert found.sums()[5:7].tolist() == [1.0, 0.0]
-        assert found.support(np.array([5, 6, 0])).tolist() == [1, 0, 1]
+        assert supported(found, [5, 6, 0]) == [1, 0, 1]
 
     def test_similarity_recipe_counts_similarities(self) -> None:
         """The tutorial's first form adds up similarities, whatever the neighbors' ratings."""
@@ -152,7 +159,7 @@ class TestVotes:
     def test_support_counts_neighbors_who_rate(self) -> None:
         """Support counts the neighbors who rate an item, like or dislike, in the order asked for."""
         users = [decoded("a", {0: 1.0, 5: -0.25}), decoded("b", {0: 0.5, 5: 1.0, 6: 1.0}), decoded("c", {5: 1.0})]
-        assert votes(users, {0: 1.0}).support(np.array([6, 5, 7])).tolist() == [1, 2, 0]
+        assert supported(votes(users, {0: 1.0}), [6, 5, 7]) == [1, 2, 0]
 
     def test_ratings_outside_the_period_say_nothing(self) -> None:
         """Only ratings within the period are summed up and supported; who the neighbors are stays as it is."""
@@ -160,7 +167,7 @@ class TestVotes:
         found = votes(users, {0: 1.0}, period=RatingPeriod(since=100, until=300))
         assert len(found.hood) == 2
         assert found.sums()[[0, 5, 6]].tolist() == [0.0, 1.0, 0.0]
-        assert found.support(np.array([0, 5, 6])).tolist() == [0, 1, 0]
+        assert supported(found, [0, 5, 6]) == [0, 1, 0]
 
     def test_ratings_fade(self) -> None:
         """With a half-life a rating counts half for each such span before the period's end, or before now."""
@@ -173,7 +180,7 @@ class TestVotes:
 
 def shares_of(found: Votes, items: list[int]) -> list[list[float]]:
     """What part of each item's score came through each item of the query."""
-    terms = found.dense(np.array(items)).T @ found.parts()
+    terms = found.dense(found.raters(np.array(items))).T @ found.parts()
     return (terms / terms.sum(axis=1, keepdims=True)).tolist()  # type: ignore[no-any-return]
 
 
@@ -205,6 +212,7 @@ class TestParts:
                 f"{user:04}",
                 random.choice(rows, size, replace=False).astype(np.int32),
                 random.choice([-0.25, 0.25, 0.625, 1.0], size),
+                random.choice([0.2, 0.35, 1.1], size).astype(np.float32),
                 random.choice([1.0, 3.0, 4.5], size).astype(np.float32),
                 np.zeros(size, np.int64),
                 float(np.sqrt(5 + size)),

@@ -47,7 +47,7 @@ async def test_the_worked_example_is_what_is_computed(tmp_path: Path) -> None:
     shown = [
         *(f"{query[item]:.3f}" for item in query),
         *(f"{norms[user]:.3f}" for user in ("ann", "ben", "cyd")),
-        *(f"{similar[user]:.3f}".replace("-", "−") for user in ("ann", "ben", "cyd")),
+        *(f"{similar[user]:.3f}" for user in ("ann", "ben", "cyd")),
         *(f"{score:.3f}" for score in scores.values()),
         *(f"{item.predicted:.2f}" for item in items.values()),
         *(f"{item.reasons[0].share:.0%}".replace("%", " %") for item in items.values()),

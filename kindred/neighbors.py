@@ -3,6 +3,7 @@
 Many queries share one engine call.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -80,8 +81,9 @@ class NeighborFinder:
             while (
                 len(found[place].scores) == size and size < _MAX_CANDIDATES and _may_tie(found[place].scores, query.k)
             ):
-                size *= _WIDER
+                size = min(size * _WIDER, _MAX_CANDIDATES)
                 [found[place]] = await self._engine([query], size)
+                await asyncio.sleep(0)  # other calls get their turn: the embedded engine gives them none
         return found
 
     async def gather(self, queries: Sequence[NeighborQuery], hits: Sequence[Hits]) -> list[Neighborhood | None]:
@@ -102,10 +104,11 @@ class NeighborFinder:
             size = len(found.scores)
             # Who shares too little with the query has to make room for others.
             while (
-                query.min_overlap > 1
+                1 < query.min_overlap <= query.query.rows.size  # nobody can share more than there is
                 and (hood is None or len(hood) < query.k)
                 and _candidates(query) <= size < _MAX_CANDIDATES
             ):
+                await asyncio.sleep(0)
                 [wider] = await self._engine([query], min(size * _WIDER, _MAX_CANDIDATES))
                 if len(wider.scores) == size:
                     break

@@ -21,10 +21,12 @@ from kindred.recommendation import (
     Source,
     Strategy,
 )
+from kindred.settings import Settings
 from kindred.stores.port import LogPosition
 from kindred.updater import UserEvent
 from kindred.user_filter import UserFilter
 from tests.support.community import build_community, ids_of, index_of, opened
+from tests.support.watched_store import watched_backend
 
 DAY = 86_400_000
 ITEMS = [
@@ -145,6 +147,14 @@ class TestNeighbors:
         async with opened(tmp_path / "data") as backend:
             answer = await ask(backend, k=2, min_overlap=2)
         assert answer.neighbors_used == 2
+
+    async def test_nobody_is_looked_for_who_cannot_be_there(self, tmp_path: Path) -> None:
+        """More shared items than the query has are not there, however many users are looked at: one search will do."""
+        many = {f"close {n:03}": {"a": 5.0, "b": 4.0} for n in range(150)}
+        build_community(tmp_path / "data", {"me": {"a": 5.0, "b": 5.0}} | many)
+        async with watched_backend(Settings(data_dir=tmp_path / "data")) as (backend, store):
+            assert (await ask(backend, k=2, min_overlap=3)).strategy is Strategy.POPULAR_FALLBACK
+        assert store.calls["search"] <= 3
 
 
 class TestPeriod:

@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from kindred import neighbors
 from kindred.backend import Backend
 from kindred.errors import InvalidArgumentError, ItemNotFoundError, KindredError, PreconditionError
 from kindred.items import Item
@@ -22,11 +23,12 @@ from kindred.recommendation import (
     Strategy,
 )
 from kindred.recommender import Recommender
+from kindred.settings import Settings
 from kindred.stores.port import LogPosition
 from kindred.updater import UserEvent
 from tests.support.community import assert_agrees, build_community, ids_of, index_of, opened
 from tests.support.reference import Community, Ratings, mean_and_std
-from tests.support.watched_store import WatchedStore
+from tests.support.watched_store import WatchedStore, watched_backend
 
 STARS = [1.0, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0]
 PAIR = {
@@ -112,6 +114,24 @@ class TestAgainstTheReference:
                     )
                     assert expected.neighbors == sorted(set(ratings) - {user_id})[:k]
                     assert_agrees(backend.catalog, answer, expected)
+
+    async def test_ties_are_looked_for_up_to_a_bound(
+        self, built: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of more ties than that some are left out, and no search asks for more."""
+        monkeypatch.setattr(neighbors, "_MAX_CANDIDATES", 100)
+        limits = []
+        async with watched_backend(Settings(data_dir=built(twins(400)))) as (backend, store):
+            search = store.inner.search
+
+            async def noted(queries: object, limit: int, filters: object = ()) -> object:
+                limits.append(limit)
+                return await search(queries, limit, filters)  # type: ignore[arg-type]  # passed on as they came
+
+            monkeypatch.setattr(store.inner, "search", noted)
+            answer = await backend.recommender.recommend(RecommendationRequest("0", k=20))
+        assert answer.neighbors_used == 20
+        assert limits == [37, 100]
 
 
 class TestSameBytes:

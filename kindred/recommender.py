@@ -156,6 +156,8 @@ class Recommender:
                 lap(Step.QUERY)
             except KindredError as error:
                 prepared.append(error)
+            if len(requests) > 1:
+                await asyncio.sleep(0)  # other calls get their turn: a request may name thousands of items
         searching = [
             task for tasks in prepared if not isinstance(tasks, KindredError) for task in tasks if task.searches
         ]

@@ -74,6 +74,14 @@ def read_request(request: pb.RecommendRequest) -> RecommendationRequest:
     return read
 
 
+def explained_items(request: pb.RecommendRequest) -> int:
+    """For how many items a request, unless it is wrong, asks for every term of their scores."""
+    if request.explanation != pb.EXPLANATION_FULL:
+        return 0
+    limit = request.limit if request.HasField("limit") else DEFAULT_LIMIT
+    return limit if 0 < limit <= MAX_EXPLAINED else 0
+
+
 def read_ratings(request: pb.RecommendRequest | pb.ListSimilarUsersRequest, checks: Checks) -> list[InlineRating]:
     """The ratings in a request."""
     ratings = []

@@ -21,10 +21,12 @@ from server.lists import (
     similar_items_response,
     similar_users_response,
 )
-from server.recommend_requests import read_request
+from server.recommend_requests import explained_items, read_request
 from server.state import ServerState, patience
 
 MAX_BATCH = 100
+MAX_EXPLAINED_OF_BATCH = 200
+"""Items with every term of their scores: 50 of them may take a megabyte, and clients take messages of four."""
 _GATHER_SECONDS = 0.05
 """Seconds between two answers of a stream at least: what changes in between makes one."""
 
@@ -53,8 +55,14 @@ class RecommendationService(RecommendationServiceServicer):
         """Answers many requests with one search."""
         checks = Checks()
         checks.count(request.requests, "requests", MAX_BATCH)
+        if (explained := sum(map(explained_items, request.requests))) > MAX_EXPLAINED_OF_BATCH:
+            rule = f"at most {MAX_EXPLAINED_OF_BATCH} are allowed: ask for fewer, or for EXPLANATION_SUMMARY"
+            checks.wrong("requests", f"ask for {explained:,} items with EXPLANATION_FULL together, {rule}")
         checks.done()
-        read = [_read_or_error(each) for each in request.requests]
+        read: list[RecommendationRequest | KindredError] = []
+        for each in request.requests:
+            read.append(_read_or_error(each))
+            await asyncio.sleep(0)  # other calls get their turn
         lap(Step.CHECK)
         waits = {each.at_least_as_fresh for each in request.requests if each.at_least_as_fresh}
         while True:
@@ -74,6 +82,7 @@ class RecommendationService(RecommendationServiceServicer):
                 response.results.add(error=status_of(answer))
             else:
                 response.results.add(response=writer.response(answer, each.item_view))
+                await asyncio.sleep(0)
         return response
 
     async def WatchRecommendations(

@@ -944,7 +944,7 @@ class BatchRecommendRequest(_message.Message):
     REQUESTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendRequest]:
-        """1 to 100 requests."""
+        """1 to 100 requests. Those with EXPLANATION_FULL ask for 200 items together at most."""
 
     def __init__(
         self,

@@ -237,6 +237,12 @@ BAD: dict[str, Bad] = {
     # BatchRecommend
     "batch: empty": Bad(recommendation.BatchRecommendRequest(), ["requests"]),
     "batch: 101": Bad(recommendation.BatchRecommendRequest(requests=[recommend()] * 101), ["requests"]),
+    "batch: full reasons of 210 items": Bad(
+        recommendation.BatchRecommendRequest(
+            requests=[recommend(explanation=3, limit=50)] * 4 + [recommend(explanation=3)]
+        ),
+        ["requests"],
+    ),
     # ListSimilarItems
     **{
         f"similar items: item id {name}": Bad(similar_items(item_id=value), ["item_id"])

@@ -156,6 +156,15 @@ class TestNeighbors:
             assert (await ask(backend, k=2, min_overlap=3)).strategy is Strategy.POPULAR_FALLBACK
         assert store.calls["search"] <= 3
 
+    async def test_likes_of_long_ago_find_neighbors(self, tmp_path: Path) -> None:
+        """However many newer opinions there are that weigh nothing, and however fast ratings decay, a like counts."""
+        ratings = {"me": {"a": 5.0}, "alike": {"a": 5.0, "wanted": 5.0}, "other": {f"d{n}": 1.0 for n in range(100)}}
+        build_community(tmp_path / "data", ratings)
+        dislikes = [InlineRating(f"d{n}", Reaction.DISLIKE) for n in range(100)]
+        async with opened(tmp_path / "data") as backend:
+            answer = await ask(backend, ratings=dislikes, overrides={"recency_half_life": 0.5})
+            assert (ids_of(backend.catalog, answer.items), answer.neighbors_used) == (["wanted"], 1)
+
 
 class TestPeriod:
     async def test_what_was_liked_lately(self, backend: Backend) -> None:

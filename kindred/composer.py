@@ -13,7 +13,7 @@ from kindred.catalog import Catalog
 from kindred.diversity import diversify, likeness, pool_size
 from kindred.explanations import Explainer
 from kindred.freshness import FreshnessToken
-from kindred.new_items import pick_new
+from kindred.new_items import pick_new, places_of
 from kindred.opinions import Opinions
 from kindred.prediction import predict
 from kindred.ratings import RatingScale
@@ -223,7 +223,7 @@ class Composer:
 
     def _new(self, task: Task, draft: _Draft) -> list[RecommendedItem]:
         """Items that few have rated, like what the user likes."""
-        count = int(task.request.new_item_share * task.request.limit)
+        count = places_of(task.request.new_item_share, task.request.limit)
         if not count:
             return []
         content, opinions, counts = self._catalog.content, task.opinions, self._catalog.counts

@@ -135,8 +135,8 @@ class NeighborFinder:
 
     def _vector(self, query: Query) -> SparseVector:
         weighs = query.values != 0
-        # The order is the same at every scale, and what decays a lot is 0 in single precision: a power of two brings the
-        # largest value near 1 and changes no digit.
+        # The order is the same at every scale, and what decays a lot is 0 in single precision: a power of two brings
+        # the largest value near 1, and changes no digit.
         _, exponents = np.frexp(query.values[weighs])
         values = np.ldexp(query.values[weighs], -exponents.max())
         return SparseVector(self._catalog.indexes[query.rows[weighs]], values.astype(np.float32))

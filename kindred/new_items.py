@@ -18,6 +18,16 @@ _TIE_DIGITS = 10
 """Likenesses that agree to this many digits are ties: sums in another order differ by less."""
 
 
+def places_of(share: float, limit: int) -> int:
+    """How many items of an answer a share of it is, rounded down.
+
+    Args:
+        share: The share, 0 to 1.
+        limit: How many items the answer has.
+    """
+    return int(round(share * limit, _TIE_DIGITS))  # 0.29 of 100 is 28.999999999999996 to a computer
+
+
 def pick_new(
     content: ContentIndex,
     liked_rows: NDArray[np.integer],

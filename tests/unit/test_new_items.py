@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from kindred.content import ContentIndex
 from kindred.items import Item
-from kindred.new_items import pick_new
+from kindred.new_items import pick_new, places_of
 
 FILMS = [
     Item("liked", genres=("Sci-Fi", "War")),
@@ -114,3 +114,11 @@ def test_the_best_are_those_of_a_full_sort(genres: list[tuple[str, ...]], data: 
     )
     assert rows.tolist() == expected
     assert scores.tolist() == likeness[expected].tolist()
+
+
+def test_a_share_is_rounded_down_to_whole_items() -> None:
+    """Of every hundredth and every limit: as exact arithmetic has it."""
+    for percent in range(51):
+        assert [places_of(percent / 100, limit) for limit in range(1, 501)] == [
+            percent * limit // 100 for limit in range(1, 501)
+        ]

@@ -54,18 +54,6 @@ class Boost:
     on: GenreIs | TagIs | FromYear | Condition
 
 
-def check_boosts(boosts: Sequence[Boost], field: str = "boosts") -> list[FieldViolation]:
-    """What is wrong with boosts in themselves, whatever the catalog has.
-
-    Args:
-        boosts: The boosts.
-        field: The path of their list.
-    """
-    if len(boosts) > MAX_BOOSTS:
-        return [FieldViolation(field, f"has {len(boosts):,} entries, at most {MAX_BOOSTS} are allowed")]
-    return [violation for place, boost in enumerate(boosts) for violation in check_boost(boost, f"{field}[{place}]")]
-
-
 def check_boost(boost: Boost, field: str) -> list[FieldViolation]:
     """What is wrong with a boost in itself.
 

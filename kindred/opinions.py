@@ -40,12 +40,6 @@ class Opinions:
         """How many items are liked fully: four stars or more."""
         return int(np.count_nonzero(self.preferences >= 1.0))
 
-    @property
-    def mean(self) -> float:
-        """The mean of the stars; NaN without any."""
-        known = self.stars[~np.isnan(self.stars)]
-        return float(known.mean()) if known.size else float("nan")
-
     def without(self, rows: Collection[int]) -> "Opinions":
         """All but those of some items."""
         kept = ~np.isin(self.rows, list(rows))

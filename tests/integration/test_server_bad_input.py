@@ -226,6 +226,10 @@ BAD: dict[str, Bad] = {
     "recommend: boost of an unknown genre": Bad(
         recommend(boosts=[recommendation.Boost(factor=2, genre="Komedy")]), ["boosts[0].genre"]
     ),
+    "recommend: 33 boosts": Bad(recommend(boosts=[recommendation.Boost(factor=1, min_year=1990)] * 33), ["boosts"]),
+    "recommend: boosts by a hundred million": Bad(
+        recommend(boosts=[recommendation.Boost(factor=100, genre="Drama")] * 4), ["boosts"]
+    ),
     "recommend: boost of nothing": Bad(recommend(boosts=[recommendation.Boost(factor=2)]), ["boosts[0]"]),
     "recommend: boost by -1": Bad(
         recommend(boosts=[recommendation.Boost(factor=-1, min_year=1990)]), ["boosts[0].factor"]

@@ -36,7 +36,7 @@ def test_stored_ratings_are_opinions(reader: OpinionReader) -> None:
     opinions = reader.read(stored, [])
     assert (opinions.rows.tolist(), opinions.stars.tolist()) == ([2, 3], [3.0, 1.0])
     assert (opinions.preferences.tolist(), opinions.rated_at.tolist()) == ([0.25, -0.25], [2, 3])
-    assert (opinions.likes, opinions.mean) == (0, 2.0)
+    assert opinions.likes == 0
 
 
 def test_the_request_overlays_what_is_stored(reader: OpinionReader) -> None:
@@ -47,12 +47,7 @@ def test_the_request_overlays_what_is_stored(reader: OpinionReader) -> None:
     assert opinions.preferences.tolist() == [1.0, 1.0, 1.0, 0.0]
     assert opinions.stars[:3].tolist() == [4.0, 5.0, 5.0]
     assert np.isnan(opinions.stars[3])
-    assert (opinions.likes, opinions.mean) == (3, pytest.approx(14 / 3))
-
-
-def test_nobody_has_no_mean(reader: OpinionReader) -> None:
-    """Without an opinion in stars there is no mean."""
-    assert np.isnan(reader.read(EMPTY_PROFILE, []).mean)
+    assert opinions.likes == 3
 
 
 def test_opinions_can_be_left_out(reader: OpinionReader) -> None:

@@ -23,7 +23,8 @@ _LISTS = ("all_of", "any_of", "none_of")
 _SUGGESTED = 3
 """For how many unknown names of a request the nearest are looked for: that takes up to some 10 ms each."""
 _SHOWN = 3
-_UNQUOTABLE = '"\\'
+UNQUOTABLE = '"\\'
+"""What no filter on users has a way to write."""
 
 
 def check_user_filter(asked: UserFilter, name: str) -> list[FieldViolation]:
@@ -35,7 +36,7 @@ def check_user_filter(asked: UserFilter, name: str) -> list[FieldViolation]:
     """
     found = check_attribute_filter(asked.attributes, f"{name}.attributes")
     for path, condition in _placed(asked.attributes, f"{name}.attributes"):
-        if any(char in _UNQUOTABLE for char in condition.name):
+        if any(char in UNQUOTABLE for char in condition.name):
             rule = 'no filter on users reaches a name with " or \\ in it; set the attribute under another name'
             found.append(FieldViolation(f"{path}.name", rule))
     if asked.active_since is not None and not EARLIEST <= asked.active_since <= LATEST:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor
+from math import floor, isfinite
 
 import numpy as np
 
 from kindred.attribute_filter import Condition, Equals, InRange, is_number
+from kindred.filter_checks import UNQUOTABLE
 from kindred.items import MAX_NAME_LENGTH
 from kindred.ratings import Attributes
 
@@ -31,10 +32,13 @@ class SegmentAttribute:
             return None
         if self.band is None:
             return Equals(self.name, value)
-        if not is_number(value):
+        if not is_number(value) or not isfinite(value / self.band):
             return None
-        start = floor(value / self.band) * self.band
-        return InRange(self.name, start, float(np.nextafter(start + self.band, start)))
+        number = floor(value / self.band)
+        # Rounded, 0.3 is in the third band of 0.1: the bounds decide, which are products for its neighbors, too.
+        number += (value >= (number + 1) * self.band) - (value < number * self.band)
+        start, end = number * self.band, (number + 1) * self.band
+        return InRange(self.name, start, float(np.nextafter(end, start)))
 
 
 def conditions_of(telling: Sequence[SegmentAttribute], attributes: Attributes) -> tuple[Condition, ...]:
@@ -69,8 +73,14 @@ def parse_segment_attributes(text: str) -> tuple[SegmentAttribute, ...]:
             band = float(width) if colon else None
         except ValueError:
             band = -1.0
-        if not name or len(name) > MAX_NAME_LENGTH or (band is not None and not 0 < band < float("inf")):
-            raise ValueError(f"{part!r} must be an attribute's name, or NAME:WIDTH with a width above 0, like age:10")
+        if (
+            not name
+            or len(name) > MAX_NAME_LENGTH
+            or not set(name).isdisjoint(UNQUOTABLE)
+            or (band is not None and not 0 < band < float("inf"))
+        ):
+            form = "an attribute's name without \" and \\, or NAME:WIDTH with a width above 0, like age:10"
+            raise ValueError(f"{part!r} must be {form}")
         if name in (each.name for each in found):
             raise ValueError(f"{name!r} is named twice")
         found.append(SegmentAttribute(name, band))

@@ -562,7 +562,9 @@ class RecommendResponse(_message.Message):
     """How many of the items are new ones, which `new_item_share` let in."""
     @_builtins.property
     def recommendations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recommendation]:
-        """Best first; ties by popularity, then item id."""
+        """Best first, those of the neighbors before popular ones; ties by popularity, then item id. With `diversity` in the
+        order in which they were picked; new items stand evenly among the others.
+        """
 
     @_builtins.property
     def as_of(self) -> Global___AsOf:
@@ -570,7 +572,9 @@ class RecommendResponse(_message.Message):
 
     @_builtins.property
     def filter_effects(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterEffect]:
-        """If there are fewer items than asked for, or no neighbor was found: what each filter of the request has left out."""
+        """If there are fewer items than asked for: what each filter of the request has left out. If no neighbor was found: what
+        the filter of neighbors has.
+        """
 
     @_builtins.property
     def counterfactual(self) -> Global___Counterfactual:

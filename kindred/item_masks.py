@@ -143,6 +143,8 @@ class ItemMasks:
             wanted: The filter. Its candidates are looked for by `candidate_rows`.
             field: Its path.
         """
+        if not wanted:
+            return []
         return check_item_filter(wanted, field) or unknown_names(names_in(wanted, field), self.indexes)
 
     def _criteria(self, wanted: ItemFilter) -> Iterator[tuple[str, Mask]]:

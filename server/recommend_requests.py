@@ -1,8 +1,10 @@
 """Reads requests for recommendations: every field that is wrong is named, all at once."""
 
+from kindred.item_filter import EVERY_ITEM
 from kindred.items import MAX_NAME_LENGTH
 from kindred.recipes import BOUNDS, MAX_K
 from kindred.recommendation import Explained, InlineRating, RecommendationRequest
+from kindred.user_filter import EVERY_USER
 from kindred.v1 import item_pb2
 from kindred.v1 import recommendation_service_pb2 as pb
 from server.answers import RECIPE_NAMES
@@ -46,7 +48,11 @@ def read_request(request: pb.RecommendRequest) -> RecommendationRequest:
     checks.count(request.exclude_item_ids, "exclude_item_ids", MAX_EXCLUDED, least=0)
     if request.explanation == pb.EXPLANATION_FULL and limit > MAX_EXPLAINED:
         checks.wrong("limit", f"is {limit}, at most {MAX_EXPLAINED} with EXPLANATION_FULL")
-    items = read_item_filter(request.items, "items", checks)
+    # What most requests leave out is not read: an empty message says nothing.
+    items = read_item_filter(request.items, "items", checks) if request.HasField("items") else EVERY_ITEM
+    neighbors = EVERY_USER
+    if request.neighbors.HasField("filter"):
+        neighbors = read_user_filter(request.neighbors.filter, "neighbors.filter", checks)
     if request.exclude_item_ids and request.items.candidate_item_ids:
         both = set(request.exclude_item_ids) & set(request.items.candidate_item_ids)
         if both:
@@ -60,11 +66,11 @@ def read_request(request: pb.RecommendRequest) -> RecommendationRequest:
         items=items,
         k=k if request.neighbors.HasField("k") else None,
         min_overlap=min_overlap,
-        neighbors=read_user_filter(request.neighbors.filter, "neighbors.filter", checks),
-        period=read_period(request.period, "period", checks),
+        neighbors=neighbors,
+        period=read_period(request.period, "period", checks) if request.HasField("period") else None,
         recipe=recipe,
         overrides=_read_overrides(request, checks),
-        boosts=read_boosts(request.boosts, "boosts", checks),
+        boosts=read_boosts(request.boosts, "boosts", checks) if request.boosts else (),
         diversity=_read_share(request, "diversity", 1.0, checks),
         new_item_share=_read_share(request, "new_item_share", MAX_NEW_SHARE, checks),
         without=_read_without(request, checks),

@@ -13,9 +13,12 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from cli.local_broker import LOCAL_SETTINGS
 from tests.support.services import qdrant_process
 
 _START_SECONDS = 60.0
+_KINDRED = (sys.executable, "-c", "from cli.main import main; main()")
+"""The command of this tree, whichever one is installed."""
 
 
 def free_port() -> int:
@@ -54,10 +57,22 @@ def qdrant(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
+def consuming(*options: object) -> Iterator[int]:
+    """Runs `kindred consume` with options that name a store and a local broker; its process id. It joins when it can."""
+    local = {f"KINDRED_{name.upper()}": str(value) for name, value in LOCAL_SETTINGS.items()}
+    process = subprocess.Popen(  # noqa: S603  # our own command
+        [*_KINDRED, "consume", *map(str, options)], stdout=subprocess.DEVNULL, env={**os.environ, **local}
+    )
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
 def _kindred(command: str, address: str, options: Sequence[object]) -> Iterator[int]:
-    kindred = Path(sys.executable).parent / "kindred"
-    port = address.rpartition(":")[2]
-    arguments = [kindred, command, "--port", port, *map(str, options)]
+    arguments = [*_KINDRED, command, "--port", address.rpartition(":")[2], *map(str, options)]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)  # noqa: S603  # our own command
     try:
         _wait_until_serving(process, address)

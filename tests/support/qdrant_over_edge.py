@@ -356,18 +356,24 @@ def _selected(request: Any) -> bool | list[str]:
 
 
 def _retrieved(record: qe.Record) -> q.RetrievedPoint:
-    message = q.RetrievedPoint(id=_id_message(record.id))
-    for name, value in (record.payload or {}).items():
+    return _with_content(q.RetrievedPoint(id=_id_message(record.id)), record)
+
+
+def _scored(hits: Iterable[qe.ScoredPoint]) -> list[q.ScoredPoint]:
+    return [
+        _with_content(q.ScoredPoint(id=_id_message(hit.id), score=hit.score, version=hit.version), hit) for hit in hits
+    ]
+
+
+def _with_content(message: Any, point: Any) -> Any:
+    """The message, with what was asked for of a point's payload and vectors."""
+    for name, value in (point.payload or {}).items():
         fill_value(message.payload[name], value)
-    for name, vector in (record.vector or {}).items():
+    for name, vector in (point.vector or {}).items():
         sparse = message.vectors.vectors.vectors[name].sparse
         sparse.indices.extend(vector.indices)
         sparse.values.extend(vector.values)
     return message
-
-
-def _scored(hits: Iterable[qe.ScoredPoint]) -> list[q.ScoredPoint]:
-    return [q.ScoredPoint(id=_id_message(hit.id), score=hit.score, version=hit.version) for hit in hits]
 
 
 def _query(request: q.QueryPoints) -> qe.QueryRequest:
@@ -377,8 +383,8 @@ def _query(request: q.QueryPoints) -> qe.QueryRequest:
         limit=request.limit,
         query=qe.Query.Nearest(vector, request.using),
         filter=_asked(request),
-        with_payload=False,
-        with_vector=False,
+        with_payload=_selected(request),
+        with_vector=request.with_vectors.enable,
     )
 
 

@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 RESOLVE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo compose-demo test fuzz chaos check bench protos lock clean
+.PHONY: help demo compose-demo test fuzz chaos check bench bench-compare protos lock clean
 
 help:            ## What there is to make
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +40,11 @@ check: $(READY)  ## Lint, format, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## Measure, and write benchmarks/RESULTS.md
+bench: $(READY)  ## Measure, and write benchmarks/RESULTS.md and results.json
 	$(BIN)/python -m benchmarks
+
+bench-compare: $(READY) ## Measure again, and fail where a ratio is worse than in results.json; ONLY=recommend,load runs some
+	$(BIN)/python -m benchmarks.compare $(ONLY)
 
 protos: $(READY) ## Regenerate the stubs in kindred/v1
 	$(BIN)/python protos/generate.py

@@ -1,4 +1,4 @@
-"""Runs every benchmark, prints the figures and writes benchmarks/RESULTS.md.
+"""Runs every benchmark, prints the figures and writes benchmarks/RESULTS.md and, for machines, results.json.
 
 These machines are shared and noisy, so every target is a ratio of two figures of the same run, taken in turn.
 """
@@ -6,7 +6,6 @@ These machines are shared and noisy, so every target is a ratio of two figures o
 import os
 import platform
 import sys
-import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,26 +13,34 @@ from pathlib import Path
 from benchmarks.events import measure_events
 from benchmarks.freshness import measure_freshness
 from benchmarks.load import measure_load
+from benchmarks.measuring import Measure, measure
 from benchmarks.qdrant import measure_qdrant
 from benchmarks.recommend import measure_recommend
-from benchmarks.report import Figure, table
+from benchmarks.report import table
+from benchmarks.results import write_ratios
+from benchmarks.rivals import measure_rivals
 from benchmarks.streams import measure_streams
 
+MEASURES: tuple[Measure, ...] = (
+    measure_load,
+    measure_recommend,
+    measure_qdrant,
+    measure_freshness,
+    measure_events,
+    measure_streams,
+    measure_rivals,
+)
+"""Each takes a folder; it finds in it what `measure_load`, the first one, leaves there."""
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
 def main() -> int:
     """Measures, prints, writes. Returns 1 if a target was missed."""
-    measures = (measure_load, measure_recommend, measure_qdrant, measure_freshness, measure_events, measure_streams)
-    with tempfile.TemporaryDirectory(prefix="kindred-bench-") as folder:
-        workspace = Path(folder)
-        figures: list[Figure] = []
-        for measure in measures:
-            print(f"{measure.__module__} …", file=sys.stderr, flush=True)
-            figures += measure(workspace)
+    figures = measure(MEASURES)
     text = table(figures)
     print(text)
     RESULTS.write_text(f"{_heading()}\n{text}\n")
+    write_ratios(figures, datetime.now(UTC).date())
     return int(any(not figure.met for figure in figures))
 
 

@@ -58,7 +58,7 @@ def qdrant(folder: Path) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def consuming(*options: object) -> Iterator[int]:
-    """Runs `kindred consume` with options that name a store and a local broker; its process id. It joins when it can."""
+    """Runs `kindred consume` with options that name a store and a local broker; its process id."""
     local = {f"KINDRED_{name.upper()}": str(value) for name, value in LOCAL_SETTINGS.items()}
     process = subprocess.Popen(  # noqa: S603  # our own command
         [*_KINDRED, "consume", *map(str, options)], stdout=subprocess.DEVNULL, env={**os.environ, **local}

@@ -15,7 +15,7 @@ import numpy as np
 from kafka import KafkaConsumer, KafkaProducer
 
 from benchmarks.processes import free_port, serving, up
-from benchmarks.report import Figure
+from benchmarks.report import Figure, Ratio
 from cli.local_broker import local_broker
 from kindred.v1.rating_service_pb2 import NewRating, RecordRatingsRequest, StreamRatingsRequest, UserRating
 from kindred.v1.rating_service_pb2_grpc import RatingServiceStub
@@ -64,6 +64,7 @@ def _under_load(data_dir: Path) -> list[Figure]:
             f"from produce to poll, {statistics.median(brokers):.1f} ms, p99 {_p99(brokers):.1f} ms",
             f"at most {MEDIAN_MS:.0f} ms",
             median <= MEDIAN_MS,
+            Ratio("streams.answer-of-broker", median / statistics.median(brokers), "lower"),
         ),
         Figure("The same, p99", f"{p99:.1f} ms", "", f"at most {P99_MS:.0f} ms", p99 <= P99_MS),
         Figure(
@@ -174,6 +175,7 @@ def _streamed(data_dir: Path) -> Figure:
         "with broker and caller on the same cores",
         f"at most {GROWTH}x",
         after <= GROWTH * before,
+        Ratio("streams.memory", after / before, "lower"),
     )
 
 

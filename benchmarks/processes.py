@@ -59,10 +59,7 @@ def qdrant(folder: Path) -> Iterator[tuple[str, str]]:
 @contextmanager
 def consuming(*options: object) -> Iterator[int]:
     """Runs `kindred consume` with options that name a store and a local broker; its process id."""
-    local = {f"KINDRED_{name.upper()}": str(value) for name, value in LOCAL_SETTINGS.items()}
-    process = subprocess.Popen(  # noqa: S603  # our own command
-        [*_KINDRED, "consume", *map(str, options)], stdout=subprocess.DEVNULL, env={**os.environ, **local}
-    )
+    process = _start("consume", options)
     try:
         yield process.pid
     finally:
@@ -72,14 +69,22 @@ def consuming(*options: object) -> Iterator[int]:
 
 @contextmanager
 def _kindred(command: str, address: str, options: Sequence[object]) -> Iterator[int]:
-    arguments = [*_KINDRED, command, "--port", address.rpartition(":")[2], *map(str, options)]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)  # noqa: S603  # our own command
+    process = _start(command, ["--port", address.rpartition(":")[2], *options])
     try:
         _wait_until_serving(process, address)
         yield process.pid
     finally:
         process.terminate()
         process.wait(30)
+
+
+def _start(command: str, options: Sequence[object]) -> subprocess.Popen[bytes]:
+    """Starts a command with the settings that make the local broker quick."""
+    local = {f"KINDRED_{name.upper()}": str(value) for name, value in LOCAL_SETTINGS.items()}
+    arguments = [*_KINDRED, command, *map(str, options)]
+    return subprocess.Popen(  # noqa: S603  # our own command
+        arguments, stdout=subprocess.DEVNULL, env={**os.environ, **local}
+    )
 
 
 def _wait_until_serving(process: subprocess.Popen[bytes], address: str) -> None:

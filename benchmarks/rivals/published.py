@@ -1,7 +1,7 @@
 """The published tutorial and notebook as rivals: over Qdrant's API, and in the client's own memory."""
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from time import perf_counter
@@ -15,7 +15,7 @@ from benchmarks.rivals.tutorial import Form, Tutorial
 
 TUTORIAL, NOTEBOOK = "Qdrant's tutorial, Qdrant's API", "Qdrant's notebook, Qdrant's API"
 IN_MEMORY = "Qdrant's notebook, QdrantClient(':memory:')"
-UPSERTS = 20
+UPSERTS, ALONE = 20, 50
 _FORMS: tuple[tuple[str, Form], ...] = ((TUTORIAL, "similarity"), (NOTEBOOK, "ratings"))
 
 
@@ -33,7 +33,8 @@ def published_rivals(contest: Contest, url: str, stack: ExitStack) -> Iterator[R
     )
     stack.callback(server.close)
     for who, form in _FORMS:
-        yield _rival(who, Tutorial(server, form), contest)
+        tutorial = Tutorial(server, form)
+        yield _rival(who, tutorial, contest, tutorial.query_alone)
     memory = QdrantClient(":memory:")
     stack.callback(memory.close)
     rival = _rival(IN_MEMORY, Tutorial(memory, "ratings"), contest)
@@ -41,7 +42,9 @@ def published_rivals(contest: Contest, url: str, stack: ExitStack) -> Iterator[R
     yield rival
 
 
-def _rival(who: str, tutorial: Tutorial, contest: Contest) -> Rival:
+def _rival(
+    who: str, tutorial: Tutorial, contest: Contest, query_alone: Callable[[Mapping[int, int]], None] | None = None
+) -> Rival:
     opinions, rated = contest.opinions(), contest.rated()
     notes: list[str] = []
 
@@ -63,8 +66,11 @@ def _rival(who: str, tutorial: Tutorial, contest: Contest) -> Rival:
             _timed(partial(tutorial.upsert, int(user), int(user) % 50 + 1, 1.0), partial(answer, user))
             for user in contest.asking[:UPSERTS]
         ]
+        if query_alone:
+            alone = statistics.median(_timed(partial(query_alone, opinions[user])) for user in contest.asking[:ALONE])
+            notes.append(f"{alone * 1_000:.1f} ms of it in the server and on the wire")
         notes.append(
-            "everything again from the CSV files, as published; were it to upsert the user's point instead, "
+            "then everything again from the CSV files, as published; were it to upsert the user's point instead, "
             f"{statistics.median(upserts) * 1_000:.1f} ms"
         )
         return seconds * 1_000

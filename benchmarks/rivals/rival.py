@@ -8,7 +8,7 @@ from time import perf_counter
 from benchmarks.rivals.contest import Contest
 from benchmarks.rivals.rows import Row
 
-TIMED = 150
+TIMED = 100
 """Users who are asked for with a watch, at most; the lists of all of them are judged."""
 
 

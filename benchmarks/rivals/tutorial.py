@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, grpc
 from qdrant_client.models import PointStruct, SparseVector, SparseVectorParams
 
 Form = Literal["similarity", "ratings"]
@@ -98,6 +98,20 @@ class Tutorial:
         else:
             movie_scores = _scores_of_vectors(results, my_ratings)
         return sorted(movie_scores.items(), key=lambda each: each[1], reverse=True)
+
+    def query_alone(self, my_ratings: Mapping[int, int]) -> None:
+        """The same question to a server and its answer over the wire, left as the messages that they are."""
+        sparse = grpc.SparseVector(indices=[*my_ratings], values=[*my_ratings.values()])
+        self._client.grpc_points.Query(
+            grpc.QueryPoints(
+                collection_name=self._name,
+                query=grpc.Query(nearest=grpc.VectorInput(sparse=sparse)),
+                using="ratings",
+                limit=LIMIT,
+                with_payload=grpc.WithPayloadSelector(enable=True),
+                with_vectors=grpc.WithVectorsSelector(enable=self._form == "ratings"),
+            )
+        )
 
     def recommend(self, my_ratings: Mapping[int, int]) -> list[tuple[object, float]]:
         """The five films that are shown: what OMDb is asked for, or their titles."""

@@ -61,8 +61,8 @@ def run_rivals(source: Path, workspace: Path) -> tuple[list[Row], str]:
     about = (
         f"Measured on {datetime.now(UTC):%Y-%m-%d} with {os.cpu_count()} cores on {contest.table.name}: "
         f"{contest.train.users.size:,} ratings of {len(contest.table.user_ids):,} users are stored, a fifth of each "
-        "user's is held out. Medians of one run, in which all were asked in turn, twenty users at a time; Qdrant's API: "
-        f"{what}."
+        "user's is held out. Medians of one run, in which all were asked in turn, twenty users at a time; "
+        f"Qdrant's API: {what}."
     )
     return rows, about
 

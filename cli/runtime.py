@@ -102,6 +102,7 @@ async def running(
             max_connection_age=settings.max_connection_age,
             watches=Watches(settings.max_watches, settings.max_watches_per_caller),
             accept_unknown=settings.unknown_items == "accept",
+            max_queue_seconds=settings.max_queue_seconds,
         )
         membership = Membership(settings.unready_after)
         serve_metrics(settings.metrics_port, lambda: (not serve or server.ready) and (not consume or membership.ready))

@@ -145,10 +145,12 @@ class ResourceExhaustedError(KindredError):
     Args:
         message: Of what, and what to do.
         reason: Of what, in capitals, for programs.
+        retry_after: Seconds after which a retry makes sense; None if nobody can tell.
     """
 
-    def __init__(self, message: str, reason: str = "TOO_MANY_STREAMS") -> None:
+    def __init__(self, message: str, reason: str = "TOO_MANY_STREAMS", retry_after: float | None = None) -> None:
         self.reason = reason
+        self.retry_after = retry_after
         super().__init__(message)
 
 

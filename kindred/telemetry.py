@@ -25,6 +25,7 @@ STEP_SECONDS = Histogram(
     ["method", "step"],
     buckets=_STEP_SECONDS,
 )
+SHED_CALLS = Counter("kindred_shed_calls_total", "gRPC calls refused because too many waited.", ["method"])
 RECOMMENDATIONS = Counter(
     "kindred_recommendations_total", "Recommendations by recipe and by what answered.", ["recipe", "strategy"]
 )

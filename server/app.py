@@ -19,6 +19,7 @@ from kindred.v1 import catalog_service_pb2, rating_service_pb2, recommendation_s
 from kindred.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer_to_server
 from kindred.v1.rating_service_pb2_grpc import add_RatingServiceServicer_to_server
 from kindred.v1.recommendation_service_pb2_grpc import add_RecommendationServiceServicer_to_server
+from server.admission import Admission
 from server.catalog_service import CatalogService
 from server.interceptor import CallInterceptor
 from server.rating_service import RatingService
@@ -56,6 +57,7 @@ class KindredServer:
         max_connection_age: Seconds after which a connection is given up in favour of a new one; 0 for never.
         watches: The open streams of WatchRecommendations.
         accept_unknown: Whether items that the catalog lacks may be rated.
+        max_queue_seconds: Seconds that a call may have to wait for its turn; one that would wait longer is refused.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class KindredServer:
         max_connection_age: float = 0,
         watches: Watches | None = None,
         accept_unknown: bool = False,
+        max_queue_seconds: float = 0.25,
     ) -> None:
         watches = watches or Watches(1_000, 1_000)
         self._state = ServerState(producer, topic, watches=watches, accept_unknown=accept_unknown)
@@ -79,7 +82,7 @@ class KindredServer:
         options = [*_OPTIONS, ("grpc.so_reuseport", int(share_port))]
         if max_connection_age:
             options.append(("grpc.max_connection_age_ms", int(max_connection_age * 1000)))
-        self._server = grpc.aio.server(interceptors=[CallInterceptor()], options=options)
+        self._server = grpc.aio.server(interceptors=[CallInterceptor(Admission(max_queue_seconds))], options=options)
         add_RecommendationServiceServicer_to_server(RecommendationService(self._state), self._server)
         add_RatingServiceServicer_to_server(RatingService(self._state), self._server)
         add_CatalogServiceServicer_to_server(CatalogService(self._state), self._server)

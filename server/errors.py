@@ -44,16 +44,10 @@ def status_of(error: BaseException) -> Status:
             return _status(
                 Code.FAILED_PRECONDITION, str(error), error.kind, PreconditionFailure(violations=[violation])
             )
-        case UnavailableError():
-            delay = Duration()
-            delay.FromMilliseconds(int(error.retry_after * 1000))
-            reason = f"{error.service.upper()}_UNAVAILABLE"
-            return _status(Code.UNAVAILABLE, str(error), reason, RetryInfo(retry_delay=delay))
-        case ResourceExhaustedError() | OutOfTimeError():
-            code, reason = Code.DEADLINE_EXCEEDED, "OUT_OF_TIME"
-            if isinstance(error, ResourceExhaustedError):
-                code, reason = Code.RESOURCE_EXHAUSTED, error.reason
-            return _status(code, str(error), reason)
+        case UnavailableError() | ResourceExhaustedError():
+            return _try_again(error)
+        case OutOfTimeError():
+            return _status(Code.DEADLINE_EXCEEDED, str(error), "OUT_OF_TIME")
         case _:
             return _status(Code.INTERNAL, "an internal error; the server's log has it", "INTERNAL")
 
@@ -73,6 +67,20 @@ def _invalid_argument(violations: Sequence[FieldViolation]) -> Status:
         message += f"; and {more:,} more"
         details.field_violations.add(description=f"and {more:,} more fields are wrong")
     return _status(Code.INVALID_ARGUMENT, message, "INVALID_ARGUMENT", details)
+
+
+def _try_again(error: UnavailableError | ResourceExhaustedError) -> Status:
+    """What may succeed later, with the time to wait until then where somebody knows it."""
+    if isinstance(error, ResourceExhaustedError):
+        code, reason = Code.RESOURCE_EXHAUSTED, error.reason
+    else:
+        code, reason = Code.UNAVAILABLE, f"{error.service.upper()}_UNAVAILABLE"
+    details = []
+    if error.retry_after is not None:
+        delay = Duration()
+        delay.FromMilliseconds(max(1, round(error.retry_after * 1000)))
+        details.append(RetryInfo(retry_delay=delay))
+    return _status(code, str(error), reason, *details)
 
 
 def _status(code: int, message: str, reason: str, *details: Message) -> Status:

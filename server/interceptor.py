@@ -1,4 +1,4 @@
-"""What happens around every call: it is counted and timed, and what it raises becomes a status."""
+"""What happens around every call: it waits for its turn, it is counted and timed, what it raises becomes a status."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -13,9 +13,11 @@ from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from kindred.deadline import deadline_in
-from kindred.errors import FieldViolation, InvalidArgumentError
-from kindred.telemetry import CALL_SECONDS, CALLS, STREAMS
+from kindred.errors import FieldViolation, InvalidArgumentError, ResourceExhaustedError
+from kindred.telemetry import CALL_SECONDS, CALLS, SHED_CALLS, STREAMS
 from kindred.timing import Step, lap
+from kindred.v1.recommendation_service_pb2 import BatchRecommendRequest
+from server.admission import OVERLOADED, Admission
 from server.errors import status_of
 from server.grpc_types import Context, Handle, MethodHandler
 from server.state import REPLY_SHARE
@@ -23,13 +25,21 @@ from server.steps import TIMED, Answer, with_steps_told
 
 log = structlog.get_logger(__name__)
 
+_OURS = "/kindred.v1."
+
 Deserialize = Callable[[bytes], Message]
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the calls of Kindred's own services, each method once."""
+    """Wraps the calls of Kindred's own services, each method once.
 
-    def __init__(self) -> None:
+    Args:
+        admission: The queue of the calls that are answered once. Those that are answered many times have bounds of
+            their own.
+    """
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
         self._wrapped: dict[str, MethodHandler] = {}
 
     async def intercept_service(
@@ -39,32 +49,52 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> MethodHandler | None:
         """Wraps the handler of a call."""
         method: str = handler_call_details.method
-        if method in self._wrapped:
-            return self._wrapped[method]
-        handler = await continuation(handler_call_details)
-        if handler is None or not method.startswith("/kindred.v1."):
-            return handler
-        # Without serializers of gRPC's own: bytes that are no message are then refused like any other wrong request.
-        wrapped: MethodHandler
-        if handler.unary_unary is not None:
-            wrapped = grpc.unary_unary_rpc_method_handler(_guarded(method, handler))
-        elif handler.unary_stream is not None:
-            wrapped = grpc.unary_stream_rpc_method_handler(_guarded_stream(method, handler, handler.unary_stream))
-        else:
-            wrapped = grpc.stream_stream_rpc_method_handler(_guarded_stream(method, handler, handler.stream_stream))
-        self._wrapped[method] = wrapped
+        if method not in self._wrapped:
+            handler = await continuation(handler_call_details)
+            if handler is None or not method.startswith(_OURS):
+                return handler
+            self._wrapped[method] = self._wrap(method, handler)
+        wrapped = self._wrapped[method]
+        if wrapped.unary_unary is None:
+            return wrapped
+        try:
+            self._admission.arrive()
+        except ResourceExhaustedError as error:
+            return self._refusal(method.removeprefix(_OURS), error)
         return wrapped
 
+    def _wrap(self, method: str, handler: MethodHandler) -> MethodHandler:
+        # Without serializers of gRPC's own: bytes that are no message are then refused like any other wrong request.
+        name = method.removeprefix(_OURS)
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(_guarded(name, handler, self._admission))
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(_guarded_stream(name, handler, handler.unary_stream))
+        return grpc.stream_stream_rpc_method_handler(_guarded_stream(name, handler, handler.stream_stream))
 
-def _guarded(method: str, handler: MethodHandler) -> Handle:
-    name = method.removeprefix("/kindred.v1.")
+    def _refusal(self, name: str, error: ResourceExhaustedError) -> MethodHandler:
+        """Refuses a call before its request is read: as a stream's handler, which alone is called before that."""
+
+        async def refuse(_: AsyncIterator[bytes], context: Context) -> None:
+            status = _status_of(name, error)
+            CALLS.labels(name, Code.Name(status.code)).inc()
+            try:
+                await context.abort_with_status(rpc_status.to_status(status))
+            finally:
+                self._admission.read()
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _guarded(name: str, handler: MethodHandler, admission: Admission) -> Handle:
     seconds = CALL_SECONDS.labels(name)
-    answer = _answering(handler)
+    answer = _answering(name, handler, admission)
     if name in TIMED:
         answer = with_steps_told(name, answer)
 
     async def guarded(data: bytes, context: Context) -> bytes:
         start = perf_counter()
+        admission.read()
         code = "CANCELLED"
         try:
             with deadline_in(_until_reply(context)):
@@ -82,13 +112,15 @@ def _guarded(method: str, handler: MethodHandler) -> Handle:
     return guarded
 
 
-def _answering(handler: MethodHandler) -> Answer:
+def _answering(name: str, handler: MethodHandler, admission: Admission) -> Answer:
     handle = cast("Handle", handler.unary_unary)
     deserialize = cast("Deserialize", handler.request_deserializer)
 
     async def answer(data: bytes, context: Context) -> bytes:
         request = _parse(data, deserialize)
         lap(Step.DECODE)
+        await admission.turn(name, _units(request), _until_reply(context))
+        lap(Step.WAIT)
         response: Message = await handle(request, context)
         answered = response.SerializeToString(deterministic=True)  # maps, too, in one order: the same bytes
         lap(Step.ENCODE)
@@ -97,9 +129,8 @@ def _answering(handler: MethodHandler) -> Answer:
     return answer
 
 
-def _guarded_stream(method: str, handler: MethodHandler, handle: Any) -> Any:
+def _guarded_stream(name: str, handler: MethodHandler, handle: Any) -> Any:
     """Wraps a call that answers many times. Its time is the caller's choice, so it is not measured."""
-    name = method.removeprefix("/kindred.v1.")
     open_streams = STREAMS.labels(name)
     deserialize = cast("Deserialize", handler.request_deserializer)
 
@@ -127,8 +158,15 @@ def _guarded_stream(method: str, handler: MethodHandler, handle: Any) -> Any:
     return guarded
 
 
+def _units(request: Message) -> int:
+    """How many times the work of one request this is."""
+    return max(1, len(request.requests)) if isinstance(request, BatchRecommendRequest) else 1
+
+
 def _status_of(name: str, error: Exception) -> Status:
     status = status_of(error)
+    if isinstance(error, ResourceExhaustedError) and error.reason == OVERLOADED:
+        SHED_CALLS.labels(name).inc()
     if status.code == Code.INTERNAL:
         log.error("call failed", method=name, exc_info=error)
     return status

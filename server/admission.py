@@ -6,6 +6,9 @@ wait. Therefore the work is begun call by call, from a queue of ours, and every 
 take what gRPC has. Then the length of our queue is what there is to wait for. How long that takes is known from how
 fast the queue went lately: that counts whatever holds up the loop, and not what calls wait for elsewhere (the store,
 the log).
+
+gRPC has no more calls if none came within a few passes after the last one that it gave was read (or refused): the next
+call is asked for before that one is read, and gRPC answers in that order, however late its thread gets to it.
 """
 
 import asyncio
@@ -19,14 +22,16 @@ OVERLOADED = "OVERLOADED"
 """The reason of a refusal, for programs."""
 _WORK_SECONDS = 0.02
 """So much work may be begun before gRPC's queue is looked into again."""
-_QUIET_SECONDS = 0.0003
-"""gRPC's queue is empty if it has given no call for so long: its thread takes a tenth of that to hand one over."""
+_READ_SECONDS = 0.005
+"""So long it may take until a call that gRPC gave is read. Longer than that its caller is slow to send it."""
 _LOOK_SECONDS = 0.05
 """So long at most it is looked into: refusing must not take all the time."""
+_PASSES = 12
+"""Passes of the loop from when a call is there until we hear of it, at most; grpcio 1.85 needs five or six."""
 _FIRST_GUESS = 0.002
 """Seconds that a call takes, before any has shown it."""
 _LATEST_SHARE = 0.1
-"""The weight of the latest call in the mean of a method."""
+"""The weight of the latest in a mean."""
 _MOST_TIMES = 8.0
 """So many times the mean at most counts what a call took: a hitch of the machine must not have calls refused."""
 
@@ -51,22 +56,31 @@ class Admission:
         self._queued_units: Counter[str] = Counter()
         self._seconds: dict[str, float] = {}
         self._begun = 0.0
+        self._drag = 0.0
         self._arrivals = 0
+        self._unread = 0
+        self._read = asyncio.Event()
         self._moving: asyncio.Task[None] | None = None
 
     @property
     def wait(self) -> float:
         """Seconds that a call would wait which came now."""
-        return sum(self._work(method, units) for method, units in self._queued_units.items())
+        return sum(self._work(method, units) for method, units in self._queued_units.items()) * (1 + self._drag)
 
     def arrive(self) -> None:
-        """Takes note of a call that gRPC gave.
+        """Takes note of a call that gRPC gave; `read` is to follow, whether it is refused or not.
 
         Raises:
             ResourceExhaustedError: It would wait too long.
         """
         self._arrivals += 1
+        self._unread += 1
         self._refuse_after(self._most)
+
+    def read(self) -> None:
+        """Takes note that a call has been read, or refused."""
+        self._unread = max(0, self._unread - 1)
+        self._read.set()
 
     async def turn(self, method: str, units: int, remaining: float | None) -> None:
         """Waits until a call may begin.
@@ -104,7 +118,12 @@ class Admission:
         last, since = None, 0.0
         while self._queue:
             if self._begun >= _WORK_SECONDS:
+                begin = perf_counter()
                 await self._look()
+                looked = perf_counter() - begin
+                self._drag += (looked / self._begun - self._drag) * _LATEST_SHARE
+                self._begun = 0.0
+                since += looked
             waiting = self._queue.popleft()
             self._leave(waiting)
             if waiting.turn.done():  # its caller gave up
@@ -133,10 +152,18 @@ class Admission:
 
     async def _look(self) -> None:
         """Lets gRPC give the calls that it has."""
-        begin = quiet_since = perf_counter()
-        arrivals = self._arrivals
-        while (now := perf_counter()) - quiet_since < _QUIET_SECONDS and now - begin < _LOOK_SECONDS:
-            await asyncio.sleep(0)
-            if self._arrivals != arrivals:
-                arrivals, quiet_since = self._arrivals, now
-        self._begun = 0.0
+        end = perf_counter() + _LOOK_SECONDS
+        before = -1
+        while self._arrivals != before and perf_counter() < end:
+            before = self._arrivals
+            while self._unread:
+                self._read.clear()
+                try:
+                    async with asyncio.timeout(_READ_SECONDS):
+                        await self._read.wait()
+                except TimeoutError:
+                    self._unread = 0  # or calls whose callers are gone would be waited for again and again
+            for _ in range(_PASSES):
+                await asyncio.sleep(0)
+                if self._unread:
+                    break

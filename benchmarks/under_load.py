@@ -156,11 +156,8 @@ async def _user_ids(data_dir: Path) -> list[str]:
 
 
 def _table(steps: Sequence[Step]) -> str:
-    lines = [
-        "| offered | calls/s | answered/s | p50 ms | p99 ms | refused | p50 ms | p99 ms | late | failed "
-        "| generator late, p99 ms |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    columns = ("offered", "calls/s", "answered/s", "p50 ms", "p99 ms", "refused", "p50 ms", "p99 ms", "late", "failed")
+    lines = [f"| {' | '.join(columns)} | generator late, p99 ms |", f"{'|---' * (len(columns) + 1)}|"]
     lines += [
         f"| {each.load:.0%} | {each.offered:.0f} | {each.answered:.0f} | {each.p50:.1f} | {each.p99:.1f} "
         f"| {each.shed:.1%} | {each.shed_p50:.1f} | {each.shed_p99:.1f} | {each.late:.1%} | {each.failed:.1%} "

@@ -1,7 +1,7 @@
 """Generates a data set, or compares generated ones with MovieLens's own.
 
-    python -m benchmarks.generated write --size 25M /tmp/ml-25m
-    python -m benchmarks.generated compare ml-100k.zip ml-latest-small.zip
+python -m benchmarks.generated write --size 25M /tmp/ml-25m
+python -m benchmarks.generated compare ml-100k.zip ml-latest-small.zip
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """How active users are and how popular items, fitted to MovieLens 100K and latest-small.
 
-Activity: 20 and a log-normal with a sigma of 1.6, bent down where a user has rated a good part of the catalog. Popularity: the
-share of users who rate the item of rank r is s exp(-c r^g), a stretched exponential. c and g follow from the sizes: the
-shares add up to the mean activity, and the last item is rated about once.
+Activity: 20 and a log-normal with a sigma of 1.6, bent down where a user has rated a good part of the catalog.
+Popularity: the share of users who rate the item of rank r is s exp(-c r^g), a stretched exponential. c and g follow
+from the sizes: the shares add up to the mean activity, and the last item is rated about once.
 """
 
 from statistics import NormalDist
@@ -17,7 +17,7 @@ FEWEST = 20
 
 _SIGMA = 1.6
 _MOST_KNOWN = 0.4
-"""The share of a catalog where the activity bends: 2,698 of 9,742 and 737 of 1,682 items are the most that anybody rates."""
+"""The share of a catalog where the activity bends: at most anybody rates 2,698 of 9,742 items, and 737 of 1,682."""
 _TOP_SHARE = 0.56
 """The share of users who rate the most popular item: 0.62 in 100K, 0.54 in latest-small."""
 _STEPS = 60

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
@@ -78,7 +79,7 @@ class Community:
         chunks = int(np.ceil(work[-1] / _DRAWS_AT_ONCE))  # as equal as can be
         cuts = np.searchsorted(work, np.linspace(0, work[-1], chunks + 1)[1:-1])
         bounds = np.unique(np.concatenate([[0], cuts, [self.shape.users]])).tolist()
-        for number, (first, after) in enumerate(zip(bounds[:-1], bounds[1:], strict=True), 1):
+        for number, (first, after) in enumerate(pairwise(bounds), 1):
             yield self._rows(first, after, np.random.default_rng([self.seed, number]))
 
     def _rows(self, first: int, after: int, random: np.random.Generator) -> RatingRows:

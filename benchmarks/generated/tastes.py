@@ -13,7 +13,11 @@ CELLS = TASTES * TIERS
 _EVENNESS = 3.0
 """How evenly users like the tastes: the concentration of the Dirichlet distribution."""
 _SNOBBERY = 0.5
-"""How much users differ in the fame of what they rate: a deviation, on a logarithmic scale from the first tier to the middle."""
+"""How much users differ in the fame of what they rate: a deviation, on a logarithmic scale, first tier to middle."""
+_POINTS = 250
+"""So many items, and twice as many users, stand for all where chances are worked out,"""
+_STEPS = 200
+"""in so many steps."""
 
 _FAME = np.linspace(1, -1, TIERS)
 
@@ -39,8 +43,6 @@ def draw_weights(
     cells: NDArray[np.int64],
     counts: NDArray[np.int64],
     random: np.random.Generator,
-    points: int = 250,
-    steps: int = 200,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The chances with which items have to be drawn, one after the other, so that so many users get them.
 
@@ -53,24 +55,22 @@ def draw_weights(
         cells: The items' cells. Shape (n_items,).
         counts: How many ratings users have, ascending. Shape (n_users,).
         random: The source of chance.
-        points: How many users and items stand for all.
-        steps: How often both are scaled.
 
     Returns:
         The chances, which add up to 1, shape (n_items,), and for each of `counts` how many draws with replacement it
         takes on average, shape (n_users,).
     """
-    grid = np.unique(np.geomspace(1, shares.size, points).astype(np.int64)) - 1
+    grid = np.unique(np.geomspace(1, shares.size, _POINTS).astype(np.int64)) - 1
     widths = np.diff(grid, append=shares.size).astype(np.float64)
     target = np.add.reduceat(shares, grid) / widths
     # Users stand for others of about their activity: some evenly, some the nearer, the nearer they are to the top.
-    even, steep = np.linspace(0, counts.size - 1, points), counts.size - np.geomspace(1, counts.size, points)
+    even, steep = np.linspace(0, counts.size - 1, _POINTS), counts.size - np.geomspace(1, counts.size, _POINTS)
     places = np.unique(np.concatenate([even, steep]).astype(np.int64))
     crowd = np.diff(places, append=counts.size) / counts.size
     sample = counts[places].astype(np.float64)
     factors = draw_tastes(places.size, random)[:, cells[grid]]
     weights, draws = target / (target * widths).sum(), sample.copy()
-    for _ in range(steps):
+    for _ in range(_STEPS):
         reached = -np.expm1(-draws[:, None] * weights * factors)
         draws *= sample / (reached @ widths)
         reached = -np.expm1(-draws[:, None] * weights * factors)

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from kindred.items import CatalogEntry, Item
@@ -115,10 +116,13 @@ class _Load:
         if items is not None:
             self._item_codes = Codes((item.item_id for item in items), closed=True)
         self._read_ratings()
+        pa.default_memory_pool().release_unused()  # the readers' blocks; the engine needs the memory from here on
         if items is None:
             items = [Item(item_id, item_id) for item_id in self._item_codes.ids]
         weighting = self._weighting()
-        users = self._write(items, attributes, weighting)
+        users, n_items = self._write(items, attributes, weighting), len(items)
+        del items, attributes  # the engine needs the memory
+        self._user_codes = self._item_codes = Codes()
         self._progress.stage("Optimizing", None)
         created_at = datetime.now(UTC).isoformat(timespec="seconds")
         included = self._options.included
@@ -127,7 +131,7 @@ class _Load:
         return LoadReport(
             name=self._source.name,
             users=users,
-            items=len(items),
+            items=n_items,
             ratings=self._buffer.rows - self._merged_ratings,
             unknown_item_ratings=self._unknown_item_ratings,
             merged_ratings=self._merged_ratings,

@@ -27,6 +27,7 @@ from kindred.stores.edge_shard import (
     config,
     counts_points,
     engine,
+    give_memory_back,
     item_parts,
     make_indexes,
     pages,
@@ -50,6 +51,13 @@ from kindred.user_filter import UserFilter
 from kindred.weighting import SparseVector
 
 _PARTS = ("users", "items")
+
+FOLD_EVERY = 4_000_000
+"""After so many ratings a build turns what it has into a finished segment: as long as a segment is written to, its
+posting lists are in memory, and to finish it doubles them."""
+_UNMERGED, _MERGED = 1_000, 2
+"""Segments, with the one that is written to: many while users come in, at the end one finished one. The more there are
+the slower is each search."""
 
 
 def _read_metadata(path: Path, oldest: int) -> CollectionMetadata:
@@ -293,6 +301,8 @@ class EdgeBuilder:
         self._metadata: CollectionMetadata | None = None
         self._committed = False
         self._engine_seconds = 0.0
+        self._unfolded = 0
+        self._folded = False
         self._counted: list[CatalogEntry] = []
         try:
             self._users, self._items = (
@@ -323,7 +333,12 @@ class EdgeBuilder:
 
     def add_users(self, users: Iterable[UserWrite]) -> None:
         """See `CollectionBuilder.add_users`."""
-        self._upsert(self._users, [user_parts(user) for user in users])
+        parts = [user_parts(user) for user in users]
+        self._upsert(self._users, parts)
+        self._unfolded += sum(len(each.indices) for each in parts)
+        if self._unfolded >= FOLD_EVERY:
+            self._unfolded = 0
+            self._fold()
 
     @property
     def replaces(self) -> bool:
@@ -334,6 +349,7 @@ class EdgeBuilder:
         """See `SharedBuilder.seal`."""
         start = perf_counter()
         points = counts_points(counts_of(self._counted))
+        self._counted = []
         engine(lambda: self._items.update(qe.UpdateOperation.upsert_points(points)))
         self._engine_seconds += perf_counter() - start
         self.describe(metadata)
@@ -355,8 +371,13 @@ class EdgeBuilder:
         start = perf_counter()
         for shard in (self._items, self._users):
             engine(shard.optimize)
-            if shard is self._users:
-                make_indexes(shard, self._indexes)  # cheaper now than while users come in
+        if self._folded:
+            self._reopen_users(_MERGED)
+            engine(self._users.optimize)
+        make_indexes(self._users, self._indexes)  # cheaper now than while users come in
+        if self._folded:
+            self._reopen_users(None)  # whoever opens it next decides
+        for shard in (self._items, self._users):
             engine(shard.flush)
             shard.close()
         self._engine_seconds += perf_counter() - start
@@ -380,6 +401,21 @@ class EdgeBuilder:
     def _close(self) -> None:
         if not self._keep_open:
             self._data_dir.close()
+
+    def _fold(self) -> None:
+        start = perf_counter()
+        engine(self._users.optimize)
+        engine(self._users.flush)  # lets go of the segment that was written to
+        if not self._folded:
+            self._folded = True
+            self._reopen_users(_UNMERGED)
+        self._engine_seconds += perf_counter() - start
+
+    def _reopen_users(self, segments: int | None) -> None:
+        engine(self._users.flush)
+        self._users.close()
+        give_memory_back()  # merging needs the most of all
+        self._users = engine(partial(qe.EdgeShard.load, str(self._generation / _PARTS[0]), config(segments)))
 
     def _upsert(self, shard: qe.EdgeShard, parts: list[PointParts]) -> None:
         start = perf_counter()  # making and freeing the engine's objects is the engine's work, too

@@ -46,7 +46,7 @@ class Opinions:
         return Opinions(self.rows[kept], self.preferences[kept], self.stars[kept], self.rated_at[kept])
 
     def query(self, recipe: Recipe, catalog: Catalog) -> Query:
-        """The query of a recipe: q_i = phi_i / max(d_i, 1)^a and x_i = v(stars), both halved for each H newer ratings.
+        """The query of a recipe: q_i = phi_i / max(d_i, 1)^a and x_i = v(stars), both times f + (1 - f) 2^(-newer / H).
 
         Args:
             recipe: The recipe.
@@ -58,7 +58,8 @@ class Opinions:
             values = values / np.maximum(catalog.counts.rated[self.rows], 1.0) ** recipe.query_damping
         if recipe.recency_half_life is not None:
             newer = self.rated_at.size - np.searchsorted(np.sort(self.rated_at), self.rated_at, side="right")
-            recency = np.exp2(-newer / recipe.recency_half_life)
+            floor = recipe.recency_floor
+            recency = floor + (1.0 - floor) * np.exp2(-newer / recipe.recency_half_life)
             values, affinities = values * recency, affinities * recency
         return Query(self.rows, values, affinities, catalog.rows)
 

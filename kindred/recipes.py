@@ -52,6 +52,7 @@ class Recipe:
         k: How many neighbors; 0 recommends what is popular.
         query_damping: a: the query's preferences are divided by max(d_i, 1)^a.
         recency_half_life: H: a rating in the query counts half for each H newer ones; None if its age is nothing.
+        recency_floor: f: what the oldest ratings in the query still count: f + (1 - f) 2^(-newer ones / H).
         sharpness: p: a neighbor weighs (similarity / the highest similarity)^p.
         relative: Whether similarities are divided by the highest one before they are weights.
         fit: Where weights are fitted instead; None if similarities are weights.
@@ -66,6 +67,7 @@ class Recipe:
     k: int
     query_damping: float = 0.0
     recency_half_life: float | None = None
+    recency_floor: float = 0.0
     sharpness: float = 1.0
     relative: bool = False
     fit: Fit | None = None
@@ -165,6 +167,8 @@ RIDGE = Recipe(
     weighting="default",
     k=400,
     query_damping=0.3,
+    recency_half_life=10.0,
+    recency_floor=0.4,
     fit=Fit(penalty=4.3, damping=0.15, trust=0.15, steps=3),
     score_damping=0.2,
     short_profiles=(ShortProfileRule(3, 1.0, 0.0),),

@@ -35,8 +35,6 @@ class Explainer:
         self._raters = raters
         self._rows = votes.hood.query.rows
         self._preferences = preferences
-        self._parts = votes.parts()
-        self._values = votes.dense(raters)
 
     def shares(self) -> NDArray[np.float64]:
         """What share of each item's score came through each item of the query; damping and boosts leave it as it is.
@@ -44,7 +42,7 @@ class Explainer:
         Returns:
             Shares that add up to 1 in each row. Shape (n_items, n_query).
         """
-        terms = self._values.T @ self._parts
+        terms = self._votes.terms(self._raters)
         shares: NDArray[np.float64] = terms / terms.sum(axis=1, keepdims=True)
         return shares
 
@@ -80,6 +78,16 @@ class Explainer:
             other_neighbors_count=others.size,
             adjustments=adjustments,
         )
+
+    @cached_property
+    def _parts(self) -> NDArray[np.float64]:
+        """What of each neighbor's weight came through each item of the query. Shape (K, n_query)."""
+        return self._votes.parts()
+
+    @cached_property
+    def _values(self) -> NDArray[np.float64]:
+        """What the neighbors' ratings of each item count. Shape (K, n_items)."""
+        return self._votes.dense(self._raters)
 
     @cached_property
     def _stars(self) -> NDArray[np.float64]:

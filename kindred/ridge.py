@@ -1,4 +1,4 @@
-"""RIDGE: the weights with which the neighbors' ratings rebuild the query's, by local least squares. Pure numpy.
+"""RIDGE: the weights with which the neighbors' ratings rebuild the query's, by local least squares. Pure.
 
 Instead of trusting each similarity alone, neighbors who say the same share their weight. It is the dual of EASE^R
 (Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data") on the neighborhood of one query: solved for this
@@ -11,15 +11,15 @@ have rated:
     m = sum_vj (t_v y_vj)^2 c_j / K,  q = how many items the query has
 
 A few steps of conjugate gradients from 0 (Hestenes and Stiefel 1952) on the normal equations are the solution: stopping
-early shrinks, too. The matrix of the equations is never built: it is applied as Z (Z^T u), with the ragged columns
-Z_vj = t_v sqrt(c_j) y_vj.
+early shrinks, too. The matrix of the equations is never built: it is applied as Z (Z^T u), with the sparse matrix
+Z_vj = t_v sqrt(c_j) y_vj, a neighbor a row.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from kindred.recipes import Fit
 
@@ -27,8 +27,6 @@ _STARS = (2.0, 3.0, 4.0, 5.0)
 _AFFINITY = (0.2, 0.35, 1.0, 1.2)
 _SHORT = 20.0
 """How many items a query has when its penalty is twice that of a long one."""
-_BLOCK = 2_048
-"""Items whose ratings are laid out densely at once, K numbers each."""
 
 
 def affinity(stars: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -88,16 +86,13 @@ class LocalLeastSquares:
         fit: Fit,
     ) -> None:
         self._fit = fit
-        self._rows = rows
-        self._starts = starts
-        self._owners = owners
-        self._terms = np.empty(rows.size)
         self._root = np.maximum(raters, 1.0) ** (-0.5 * fit.damping)
         self._trust = (similarities / similarities.max()) ** fit.trust
-        self._z = self._root[rows]
-        self._z *= values
-        self._z *= self._trust[owners]
-        self._mean_square = float(np.square(self._z).sum()) / starts.size  # a dot product this long takes BLAS threads
+        z = self._root[rows]
+        z *= values
+        z *= self._trust[owners]
+        self._mean_square = float(np.square(z).sum()) / starts.size  # a dot product this long takes BLAS threads
+        self._z = csr_array((z, rows, np.append(starts, rows.size)), shape=(starts.size, raters.size))
         self._penalty = 0.0
 
     def solve(self, query_rows: NDArray[np.integer], query_values: NDArray[np.float64]) -> Solution:
@@ -110,7 +105,7 @@ class LocalLeastSquares:
         self._penalty = self._fit.penalty * self._mean_square * (1.0 + _SHORT / max(query_rows.size, 1))
         target = np.zeros(self._root.size)
         target[query_rows] = query_values * self._root[query_rows]
-        residual = self._times(target)
+        residual = self._z @ target
         solution = np.zeros_like(residual)
         direction = residual.copy()
         size = float(np.dot(residual, residual))
@@ -133,8 +128,8 @@ class LocalLeastSquares:
     ) -> NDArray[np.float64]:
         """What of each weight came through each item of the query.
 
-        With the lengths of its steps given, conjugate gradients is a linear map of the query's values: the same steps
-        on each item alone give parts that add up to the weights.
+        With the lengths of its steps given, conjugate gradients is a linear map of the query's values, a polynomial of
+        the equations' matrix: the same steps on each item alone give parts that add up to the weights.
 
         Args:
             solution: Of this query.
@@ -144,47 +139,49 @@ class LocalLeastSquares:
         Returns:
             Shape (K, n); each row adds up to the neighbor's weight.
         """
-        column = np.full(self._root.size, -1)
-        column[query_rows] = np.arange(query_rows.size)
-        columns = column[self._rows]
-        here = np.flatnonzero(columns >= 0)
-        residual = np.zeros((self._starts.size, query_rows.size))
-        shared = columns[here]
-        scaled = (query_values * self._root[query_rows])[shared]
-        residual[self._owners[here], shared] = self._z[here] * scaled
-        parts = np.zeros_like(residual)
-        direction = residual.copy()
-        gram = self._gram()
-        for step, conjugation in zip(solution.step_sizes, solution.conjugations, strict=True):
-            parts += step * direction
-            residual -= step * (gram @ direction + self._penalty * direction)
-            direction = residual + conjugation * direction
-        parts *= solution.trust[:, None]
-        return parts
+        return solution.trust[:, None] * self._mapped(solution, self._shared(query_rows, query_values))
 
-    def _times(self, by_row: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Z times a vector by row."""
-        by_row.take(self._rows, out=self._terms, mode="clip")  # other modes copy to be safe from wrong indexes
-        self._terms *= self._z
-        return np.add.reduceat(self._terms, self._starts)
+    def terms(
+        self,
+        solution: Solution,
+        query_rows: NDArray[np.integer],
+        query_values: NDArray[np.float64],
+        values: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """What of the scores of some items came through each item of the query: V^T `parts`, for less.
+
+        The map is symmetric, and there are fewer items to explain than items in a query.
+
+        Args:
+            solution: Of this query.
+            query_rows: As it was solved for. Shape (n,).
+            query_values: As it was solved for. Shape (n,).
+            values: V, what the neighbors' ratings of the items count, 0 where there is none. Shape (K, n_items).
+
+        Returns:
+            Shape (n_items, n).
+        """
+        mapped = self._mapped(solution, solution.trust[:, None] * values)
+        found: NDArray[np.float64] = mapped.T @ self._shared(query_rows, query_values)
+        return found
+
+    def _shared(self, query_rows: NDArray[np.integer], query_values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What each neighbor shares with each item of the query: its sums are what `solve` begins with."""
+        shared: NDArray[np.float64] = self._z[:, query_rows].toarray()
+        shared *= query_values * self._root[query_rows]
+        return shared
+
+    def _mapped(self, solution: Solution, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The steps of a solution on other right-hand sides, one a column."""
+        mapped, residual, direction = np.zeros_like(columns), columns, columns
+        for step, conjugation in zip(solution.step_sizes, solution.conjugations, strict=True):
+            mapped += step * direction
+            residual = residual - step * self._normal(direction)
+            direction = residual + conjugation * direction
+        return mapped
 
     def _normal(self, direction: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(Z Z^T + lambda I) times a vector by neighbor."""
-        direction.take(self._owners, out=self._terms, mode="clip")
-        self._terms *= self._z
-        by_row = np.asarray(np.bincount(self._rows, self._terms, self._root.size), np.float64)
-        return self._times(by_row) + self._penalty * direction
-
-    def _gram(self) -> NDArray[np.float64]:
-        """Z Z^T, summed up over blocks of items; only explanations need it. Shape (K, K)."""
-        count = self._starts.size
-        items, places = np.unique(self._rows, return_inverse=True)
-        order = np.argsort(places, kind="stable")
-        ends = np.searchsorted(places[order], np.arange(0, items.size + _BLOCK, _BLOCK))
-        gram = np.zeros((count, count))
-        for block, (start, end) in enumerate(pairwise(ends.tolist())):
-            ratings = order[start:end]
-            dense = np.zeros((count, _BLOCK))
-            dense[self._owners[ratings], places[ratings] - block * _BLOCK] = self._z[ratings]
-            gram += dense @ dense.T
-        return gram
+        """(Z Z^T + lambda I) times a vector by neighbor, or times several."""
+        image: NDArray[np.float64] = self._z @ (self._z.T @ direction)
+        image += self._penalty * direction
+        return image

@@ -92,9 +92,18 @@ class Neighborhood:
 
     def __init__(self, profiles: Sequence[DecodedProfile], query: Query, k: int, min_overlap: int = 1) -> None:
         self.query = query
-        by_row = query.dense()
-        similarities, overlaps = _compare(profiles, by_row, query, count=min_overlap > 1)
-        chosen = _choose(np.where(overlaps >= min_overlap, similarities, 0.0), k)
+        lengths = np.array([profile.rows.size for profile in profiles], np.intp)
+        # numpy's own index type: gathering with any other one converts it each time.
+        rows = _column([profile.rows for profile in profiles], np.intp)
+        preferences = _column([profile.preferences for profile in profiles], np.float64)
+        starts = np.cumsum(lengths) - lengths
+        norms = np.array([profile.norm for profile in profiles])
+        similarities = np.add.reduceat(query.dense()[rows] * preferences, starts) / norms
+        if min_overlap > 1:
+            shared = np.zeros(query.size, np.int64)
+            shared[query.rows] = 1
+            similarities[np.add.reduceat(shared[rows], starts) < min_overlap] = 0.0
+        chosen = _choose(similarities, k)
         self.ranking: list[DecodedProfile] = [profiles[place] for place in chosen.tolist()]
         """The neighbors, the most similar first."""
         places = np.sort(chosen)
@@ -102,13 +111,13 @@ class Neighborhood:
         """The neighbors, by user id: the order of every column here."""
         self.similarities = similarities[places]
         """g_v = sum_i q_i s_vi, all above 0. Shape (K,)."""
-        self.lengths = np.array([profile.rows.size for profile in self.profiles], np.intp)
+        self.lengths = lengths[places]
         """How many ratings each neighbor has. Shape (K,)."""
-        # numpy's own index type: gathering with any other one converts it each time.
-        self.rows = _column([profile.rows for profile in self.profiles], np.intp)
+        kept = np.repeat(np.isin(np.arange(lengths.size), places), lengths)
+        self.rows = rows[kept]
         """The rows of the ratings. Shape (m,)."""
-        self.preferences = _column([profile.preferences for profile in self.profiles], np.float64)
-        """phi of the ratings. Shape (m,)."""
+        self.preferences = preferences[kept]
+        """The weighting's preferences for the ratings. Shape (m,)."""
 
     def __len__(self) -> int:
         return len(self.profiles)
@@ -219,6 +228,22 @@ class Votes:
         through *= (self.weights / through.sum(axis=1))[:, None]
         return through
 
+    def terms(self, raters: "Raters") -> NDArray[np.float64]:
+        """What of the sums of some items came through each item of the query: sum_v y_vi times j's part of v's weight.
+
+        Args:
+            raters: The items' ratings.
+
+        Returns:
+            Shape (n_items, n); each row adds up to the item's sum.
+        """
+        values, query = self.dense(raters), self.hood.query
+        if self.fitted is not None:
+            equations, solution = self.fitted
+            return equations.terms(solution, query.rows, query.affinities, values)
+        terms: NDArray[np.float64] = values.T @ self.parts()
+        return terms
+
     def dense(self, raters: "Raters", values: NDArray[Any] | None = None) -> NDArray[np.float64]:
         """The neighbors' ratings of a few items as a matrix.
 
@@ -294,23 +319,6 @@ def votes_of(
 
 def _column(columns: Sequence[NDArray[Any]], dtype: type[Number]) -> NDArray[Number]:
     return np.concatenate(columns, dtype=dtype) if columns else np.empty(0, dtype)
-
-
-def _compare(
-    profiles: Sequence[DecodedProfile], by_row: NDArray[np.float64], query: Query, *, count: bool
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """G of the users found, and how many of the query's items each has rated (1 if nobody counts)."""
-    rows = np.concatenate([profile.rows for profile in profiles], dtype=np.intp)
-    lengths = np.array([profile.rows.size for profile in profiles])
-    starts = np.cumsum(lengths) - lengths
-    products = by_row[rows]
-    products *= _column([profile.preferences for profile in profiles], np.float64)
-    similarities = np.add.reduceat(products, starts) / np.array([profile.norm for profile in profiles])
-    if not count:
-        return similarities, np.ones(len(profiles), np.int64)
-    shared = np.zeros(query.size, np.int64)
-    shared[query.rows] = 1
-    return similarities, np.add.reduceat(shared[rows], starts)
 
 
 def _choose(similarities: NDArray[np.float64], k: int) -> NDArray[np.intp]:

@@ -166,9 +166,9 @@ def test_pure_modules_import_only_pure_modules_of_ours() -> None:
     assert {name: names for name, names in impure.items() if names} == {}
 
 
-def test_pure_modules_need_only_numpy() -> None:
-    """A pure module imports the standard library and numpy, and so no gRPC, Kafka, Qdrant or pydantic."""
-    known = sys.stdlib_module_names | {"numpy", *PACKAGES}
+def test_pure_modules_need_only_arrays() -> None:
+    """A pure module imports the standard library, numpy and scipy, and so no gRPC, Kafka, Qdrant or pydantic."""
+    known = sys.stdlib_module_names | {"numpy", "scipy", *PACKAGES}
     foreign = {
         name: {each for each in names if each.partition(".")[0] not in known}
         for name, names in MODULES.items()

@@ -72,7 +72,7 @@ def test_a_dislike_without_a_number_weighs_nothing(reader: OpinionReader, catalo
 
 @pytest.mark.parametrize(("recipe", "floor"), [(DEFAULT, 0.0), (RIDGE, 0.4)])
 def test_older_ratings_count_less(reader: OpinionReader, catalog: Catalog, recipe: Recipe, floor: float) -> None:
-    """With a half-life of H a rating counts half for each H newer ones, above the floor; the request's are the newest."""
+    """With a half-life of H a rating counts half for each H newer ones, above the floor; the request's are newest."""
     fading = recipe.with_numbers({"recency_half_life": 2.0, "query_damping": 0.0})
     opinions = reader.read(profile(i0=10, i1=30, i2=30, i3=20), [InlineRating("5", Reaction.LIKE)])
     query = opinions.query(fading, catalog)

@@ -125,12 +125,21 @@ def test_nothing_in_common_weighs_nothing() -> None:
     assert found.weights.tolist() == [0.0, 0.0]
 
 
-def test_parts_are_the_same_over_many_items(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many items are laid out at once, the parts are the same."""
-    random = np.random.default_rng(5)
-    profiles = [dict.fromkeys(random.choice(ROWS, 5, replace=False).tolist(), 1.0) for _ in range(7)]
-    least = equations(profiles, [1.0] * 7, np.arange(ROWS) * 3.0)
-    rows, values = np.array([1, 4, 6]), np.array([1.0, 0.2, 1.2])
-    whole = least.parts(least.solve(rows, values), rows, values)
-    monkeypatch.setattr("kindred.ridge._BLOCK", 2)
-    assert least.parts(least.solve(rows, values), rows, values) == pytest.approx(whole, abs=1e-12)
+@settings(deadline=None)
+@given(
+    profiles=PROFILES,
+    query=st.dictionaries(st.integers(0, ROWS - 1), AFFINITIES, min_size=1),
+    steps=st.integers(1, 4),
+    seed=st.integers(0, 99),
+)
+def test_terms_are_values_times_parts(
+    profiles: list[dict[int, float]], query: dict[int, float], steps: int, seed: int
+) -> None:
+    """What came to some items through the query's items is the neighbors' values times the parts of their weights."""
+    similarities = [1.0 - place / 9 for place in range(len(profiles))]
+    least = equations(profiles, similarities, np.arange(ROWS) * 7.0, replace(FIT, steps=steps))
+    rows, values = np.array([*query]), np.array([*query.values()])
+    found = least.solve(rows, values)
+    ratings = np.random.default_rng(seed).random((len(profiles), 4))
+    expected = ratings.T @ least.parts(found, rows, values)
+    assert least.terms(found, rows, values, ratings) == pytest.approx(expected, abs=1e-10)

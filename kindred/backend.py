@@ -15,7 +15,7 @@ from kindred.events import EventDecoder
 from kindred.freshness import Freshness
 from kindred.popular_lists import PopularLists
 from kindred.profile_cache import ProfileCache
-from kindred.recipes import DEFAULT_OF_WEIGHTING, Recipe
+from kindred.recipes import SIMILARITY_OF_WEIGHTING, Recipe
 from kindred.recommender import Recommender
 from kindred.segments import Segments
 from kindred.settings import Settings
@@ -95,8 +95,8 @@ class Backend:
         names = AttributeNames(store)
         popular = PopularLists(store, catalog, names, settings.popularity_age)
         segments = Segments(store, popular, settings.segments(), settings.popularity_age)
-        recommender = Recommender(store, catalog, recipes, ProfileCache(settings.cache_bytes), segments)
-        usual = recipes[DEFAULT_OF_WEIGHTING[store.metadata.weighting.name]]
+        cache = ProfileCache(settings.cache_bytes)
+        recommender = Recommender(store, catalog, recipes, cache, segments=segments, default=settings.default_recipe)
         return cls(
             store=store,
             catalog=catalog,
@@ -112,7 +112,7 @@ class Backend:
                 names,
                 reader=recommender.reader,
                 finder=recommender.finder,
-                recipe=usual,
+                recipe=recipes[SIMILARITY_OF_WEIGHTING[store.metadata.weighting.name]],
                 allowed=settings.name_neighbors,
             ),
             popular=popular,

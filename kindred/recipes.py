@@ -187,7 +187,27 @@ POPULAR = Recipe(name="popular", base="popular", weighting="", k=0)
 """What most users like."""
 
 RECIPES = {recipe.name: recipe for recipe in (DEFAULT, RIDGE, TUTORIAL_SIMILARITY, TUTORIAL_RATINGS, POPULAR)}
-DEFAULT_OF_WEIGHTING = {"default": "default", "zscore": "tutorial-ratings"}
+DEFAULT_OF_WEIGHTING = {"default": RIDGE.name, "zscore": TUTORIAL_RATINGS.name}
+"""The recipe of requests that name none, by the collection's weighting."""
+SIMILARITY_OF_WEIGHTING = {"default": DEFAULT.name, "zscore": TUTORIAL_RATINGS.name}
+"""The recipe whose query tells who is similar to a user, by the collection's weighting."""
+
+
+def default_recipe(recipes: Mapping[str, Recipe], weighting: str, chosen: str) -> Recipe:
+    """The recipe of requests that name none.
+
+    Args:
+        recipes: The recipes by name.
+        weighting: The collection's weighting.
+        chosen: The name of the operator's choice, one of the recipes; empty for none.
+
+    Returns:
+        The choice, where the collection has the weighting that it needs; else the weighting's own.
+    """
+    own = recipes[DEFAULT_OF_WEIGHTING[weighting]]
+    if not chosen or recipes[chosen].weighting not in ("", weighting):
+        return own
+    return recipes[chosen]
 
 
 def wrong_numbers(recipe: Recipe, overrides: Mapping[str, float], field: str = "overrides") -> list[FieldViolation]:

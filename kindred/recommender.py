@@ -24,7 +24,7 @@ from kindred.neighbors import NeighborFinder, NeighborQuery
 from kindred.opinions import OpinionReader
 from kindred.profile_cache import AskerCache, ProfileCache
 from kindred.ratings import EMPTY_PROFILE, Attributes
-from kindred.recipes import DEFAULT_OF_WEIGHTING, Recipe, wrong_numbers
+from kindred.recipes import Recipe, default_recipe, wrong_numbers
 from kindred.recommendation import Counterfactual, Explained, RecommendationAnswer, RecommendationRequest
 from kindred.scoring import Neighborhood
 from kindred.stores.port import Hits, Store, StoredUser, point_id_of
@@ -66,6 +66,7 @@ class Recommender:
         recipes: Recipes by name.
         cache: Decoded profiles of neighbors.
         segments: What is popular among people with the same attributes; None if nobody is asked.
+        default: The recipe of requests that name none; empty for the weighting's own.
     """
 
     def __init__(
@@ -74,11 +75,14 @@ class Recommender:
         catalog: Catalog,
         recipes: Mapping[str, Recipe],
         cache: ProfileCache,
+        *,
         segments: SegmentCounter | None = None,
+        default: str = "",
     ) -> None:
         self._store = store
         self._catalog = catalog
         self._recipes = recipes
+        self._default = default_recipe(recipes, store.metadata.weighting.name, default)
         self._finder = NeighborFinder(store, catalog, cache)
         self._segments = segments
         self._names = AttributeNames(store)
@@ -230,7 +234,7 @@ class Recommender:
 
     def _recipe(self, request: RecommendationRequest) -> Recipe:
         weighting = self._weighting
-        name = request.recipe or DEFAULT_OF_WEIGHTING[weighting]
+        name = request.recipe or self._default.name
         recipe = self._recipes.get(name)
         if recipe is None:
             known = ", ".join(sorted(self._recipes))
@@ -240,7 +244,7 @@ class Recommender:
                 "WEIGHTING",
                 recipe.name,
                 f"recipe {recipe.name!r} needs a collection loaded with --weighting {recipe.weighting}, this one has "
-                f"{weighting}; use recipe {DEFAULT_OF_WEIGHTING[weighting]!r} or load again with --replace",
+                f"{weighting}; use recipe {self._default.name!r} or load again with --replace",
             )
         return recipe
 

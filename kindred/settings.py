@@ -143,6 +143,9 @@ class Settings(BaseSettings):
     """How to log."""
     recipe: DefaultRecipeSettings = DefaultRecipeSettings()
     """The constants of the recipe DEFAULT."""
+    default_recipe: str = ""
+    """The recipe of requests that name none, one of your own or a built-in one; empty for ridge (for tutorial-ratings,
+    where vectors are z-scores)."""
     recipes_file: Path | None = None
     """A TOML file with recipes of your own: see docs/recipes.md."""
     name_neighbors: bool = False
@@ -227,11 +230,16 @@ class Settings(BaseSettings):
         """The recipes by name: the built-in ones with the constants that are set, and those of the recipes file.
 
         Raises:
-            PreconditionError: Something is wrong with the recipes file.
+            PreconditionError: Something is wrong with the recipes file, or the default recipe is none of them.
         """
         set_here = self.recipe.model_dump(include=self.recipe.model_fields_set)
         built_in = RECIPES | {DEFAULT.name: replace(DEFAULT, **set_here)}
-        return built_in | (read_recipes(self.recipes_file, built_in) if self.recipes_file else {})
+        recipes = built_in | (read_recipes(self.recipes_file, built_in) if self.recipes_file else {})
+        if self.default_recipe and self.default_recipe not in recipes:
+            known = ", ".join(sorted(recipes))
+            message = f"KINDRED_DEFAULT_RECIPE={self.default_recipe}: there is no such recipe; known: {known}"
+            raise PreconditionError("RECIPES", "default_recipe", message)
+        return recipes
 
 
 def load_settings(**options: Any) -> Settings:

@@ -31,7 +31,7 @@ class _Recipe:
 class _RecipeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Recipe.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     RECIPE_UNSPECIFIED: _Recipe.ValueType  # 0
-    """The default of the collection's weighting."""
+    """The server's default."""
     RECIPE_DEFAULT: _Recipe.ValueType  # 1
     """Normalised liking, popularity-damped query, sharpened similarities. Needs the default weighting."""
     RECIPE_TUTORIAL_SIMILARITY: _Recipe.ValueType  # 2
@@ -49,7 +49,7 @@ class Recipe(_Recipe, metaclass=_RecipeEnumTypeWrapper):
     """The named formulas."""
 
 RECIPE_UNSPECIFIED: Recipe.ValueType  # 0
-"""The default of the collection's weighting."""
+"""The server's default."""
 RECIPE_DEFAULT: Recipe.ValueType  # 1
 """Normalised liking, popularity-damped query, sharpened similarities. Needs the default weighting."""
 RECIPE_TUTORIAL_SIMILARITY: Recipe.ValueType  # 2
@@ -247,8 +247,8 @@ class RecommendRequest(_message.Message):
     include_rated: _builtins.bool
     """Whether items that the user has rated may be returned. Default false."""
     recipe: Global___Recipe.ValueType
-    """The formula. Default: RECIPE_DEFAULT on a collection with the default weighting,
-    RECIPE_TUTORIAL_RATINGS on one with the z-score weighting. Not together with `recipe_name`.
+    """The formula. Default: the one that the server's operator chose (KINDRED_DEFAULT_RECIPE); RECIPE_RIDGE if they did not,
+    and RECIPE_TUTORIAL_RATINGS on a collection with the z-score weighting. Not together with `recipe_name`.
     """
     explanation: Global___Explanation.ValueType
     """Whether the answer says why. EXPLANATION_FULL takes a `limit` of 50 at most."""

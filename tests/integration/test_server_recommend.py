@@ -37,7 +37,7 @@ class TestRecommend:
         [best] = answer.recommendations
         assert (best.source, best.support) == (pb.SOURCE_NEIGHBORS, 5)
         assert answer.strategy == pb.STRATEGY_PERSONALIZED
-        assert answer.recipe == pb.RECIPE_DEFAULT
+        assert answer.recipe == pb.RECIPE_RIDGE
         assert answer.as_of == pb.AsOf(profile_revision=1, stored_ratings=7)
         assert (answer.personalized_count, answer.popular_count) == (1, 0)
 

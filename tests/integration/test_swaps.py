@@ -106,7 +106,7 @@ class TestReindex:
             await store.close()
             for client in servers:
                 assert (await recommended(client, "7")).recipe == (
-                    recommendation.RECIPE_DEFAULT if weighting == "default" else recommendation.RECIPE_TUTORIAL_RATINGS
+                    recommendation.RECIPE_RIDGE if weighting == "default" else recommendation.RECIPE_TUTORIAL_RATINGS
                 )
             assert await read_records(kafka, parts.settings.dead_letter_topic) == []
 

@@ -58,7 +58,7 @@ def build_community(
 @asynccontextmanager
 async def opened(path: Path, *, cache_bytes: int = 2**28) -> AsyncIterator[Backend]:
     """The collection at a path, open for a while."""
-    backend = await Backend.open(Settings(data_dir=path, cache_bytes=cache_bytes))
+    backend = await Backend.open(Settings(data_dir=path, cache_bytes=cache_bytes, default_recipe="default"))
     try:
         yield backend
     finally:

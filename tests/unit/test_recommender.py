@@ -173,7 +173,7 @@ class TestSameBytes:
         """Once cached, only the user is read; a neighbor who was written since is read once more."""
         async with opened(built(crowd(6))) as backend:
             store = WatchedStore(backend.store)
-            recommender = Recommender(store, backend.catalog, RECIPES, ProfileCache(2**28))
+            recommender = Recommender(store, backend.catalog, RECIPES, ProfileCache(2**28), default="default")
             reads = []
             for offset in (None, None, 0, None):
                 if offset is not None:
@@ -190,7 +190,7 @@ class TestAskingAgain:
         async with opened(built(crowd(6))) as backend:
             store = WatchedStore(backend.store)
             store.shared = True
-            recommender = Recommender(store, backend.catalog, RECIPES, ProfileCache(2**28))
+            recommender = Recommender(store, backend.catalog, RECIPES, ProfileCache(2**28), default="default")
             searches = []
             for offset in (None, None, 0, None):
                 if offset is not None:
@@ -210,7 +210,7 @@ class TestAskingAgain:
         async with opened(built(crowd(6))) as backend:
             store = WatchedStore(backend.store)
             store.shared = True
-            recommender = Recommender(store, backend.catalog, RECIPES, ProfileCache(2**28))
+            recommender = Recommender(store, backend.catalog, RECIPES, ProfileCache(2**28), default="default")
             assert (await recommender.recommend(RecommendationRequest("1"))).strategy is not Strategy.POPULAR_FALLBACK
             await backend.updater.apply([event("1", Forgotten(3_000), 0)])
             answer = await recommender.recommend(RecommendationRequest("1"))

@@ -33,7 +33,7 @@ def until_footer(stream: object) -> list[str]:
     lines = []
     for line in stream:
         lines.append(line)
-        if "recipe default" in line:
+        if "recipe ridge" in line:
             return lines
     raise AssertionError(f"the command ended: {lines}")
 

@@ -168,7 +168,7 @@ RIDGE = Recipe(
     k=400,
     query_damping=0.3,
     recency_half_life=10.0,
-    recency_floor=0.4,
+    recency_floor=0.5,
     fit=Fit(penalty=4.3, damping=0.15, trust=0.15, steps=3),
     score_damping=0.2,
     short_profiles=(ShortProfileRule(3, 1.0, 0.0),),

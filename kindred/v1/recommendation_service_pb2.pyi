@@ -369,7 +369,7 @@ class RecipeOverrides(_message.Message):
     profiles, too.
     """
     recency_half_life: _builtins.float
-    """H, 0.5 to 10,000: a rating of the query counts half for each H newer ones that the user has given; for RIDGE 0.4
+    """H, 0.5 to 10,000: a rating of the query counts half for each H newer ones that the user has given; for RIDGE half
     of it stays however many are newer. 10,000 is next to no difference.
     """
     fit_penalty: _builtins.float

@@ -70,7 +70,7 @@ def test_a_dislike_without_a_number_weighs_nothing(reader: OpinionReader, catalo
     assert (query.values.tolist(), query.affinities.tolist()) == ([0.0], [0.0])
 
 
-@pytest.mark.parametrize(("recipe", "floor"), [(DEFAULT, 0.0), (RIDGE, 0.4)])
+@pytest.mark.parametrize(("recipe", "floor"), [(DEFAULT, 0.0), (RIDGE, 0.5)])
 def test_older_ratings_count_less(reader: OpinionReader, catalog: Catalog, recipe: Recipe, floor: float) -> None:
     """With a half-life of H a rating counts half for each H newer ones, above the floor; the request's are newest."""
     fading = recipe.with_numbers({"recency_half_life": 2.0, "query_damping": 0.0})
@@ -84,9 +84,9 @@ def test_older_ratings_count_less(reader: OpinionReader, catalog: Catalog, recip
 
 
 def test_ridge_trusts_what_was_rated_last(reader: OpinionReader, catalog: Catalog) -> None:
-    """RIDGE's own half-life is 10 ratings, and what is older than that keeps 0.4 of its weight at least."""
+    """RIDGE's own half-life is 10 ratings, and what is older than that keeps half its weight at least."""
     query = reader.read(profile(**{f"i{row}": row for row in range(6)}), []).query(RIDGE, catalog)
-    assert query.affinities == pytest.approx(1.2 * (0.4 + 0.6 * 0.5 ** (np.arange(5, -1, -1) / 10)))
+    assert query.affinities == pytest.approx(1.2 * (0.5 + 0.5 * 0.5 ** (np.arange(5, -1, -1) / 10)))
 
 
 def test_what_is_wrong_is_named(reader: OpinionReader) -> None:

@@ -20,10 +20,12 @@ from benchmarks.report import table
 from benchmarks.results import write_ratios
 from benchmarks.rivals import measure_rivals
 from benchmarks.streams import measure_streams
+from benchmarks.under_load import measure_under_load
 
 MEASURES: tuple[Measure, ...] = (
     measure_load,
     measure_recommend,
+    measure_under_load,
     measure_qdrant,
     measure_freshness,
     measure_events,

@@ -5,9 +5,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
@@ -29,9 +30,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(address: str, *options: object) -> Iterator[int]:
-    """Runs `kindred serve` with options that name a store; its process id."""
-    with _kindred("serve", address, options) as pid:
+def serving(address: str, *options: object, **environment: str) -> Iterator[int]:
+    """Runs `kindred serve` with options that name a store, and with more environment; its process id."""
+    with _kindred("serve", address, options, environment) as pid:
         yield pid
 
 
@@ -68,8 +69,10 @@ def consuming(*options: object) -> Iterator[int]:
 
 
 @contextmanager
-def _kindred(command: str, address: str, options: Sequence[object]) -> Iterator[int]:
-    process = _start(command, ["--port", address.rpartition(":")[2], *options])
+def _kindred(
+    command: str, address: str, options: Sequence[object], environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[int]:
+    process = _start(command, ["--port", address.rpartition(":")[2], *options], environment)
     try:
         _wait_until_serving(process, address)
         yield process.pid
@@ -78,12 +81,14 @@ def _kindred(command: str, address: str, options: Sequence[object]) -> Iterator[
         process.wait(30)
 
 
-def _start(command: str, options: Sequence[object]) -> subprocess.Popen[bytes]:
+def _start(
+    command: str, options: Sequence[object], environment: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.Popen[bytes]:
     """Starts a command with the settings that make the local broker quick."""
     local = {f"KINDRED_{name.upper()}": str(value) for name, value in LOCAL_SETTINGS.items()}
     arguments = [*_KINDRED, command, *map(str, options)]
     return subprocess.Popen(  # noqa: S603  # our own command
-        arguments, stdout=subprocess.DEVNULL, env={**os.environ, **local}
+        arguments, stdout=subprocess.DEVNULL, env={**os.environ, **local, **environment}
     )
 
 

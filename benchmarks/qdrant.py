@@ -148,8 +148,9 @@ def _workers(url: str) -> Figure:
     for _ in range(ROUNDS):
         for workers, measured in rates.items():
             address = f"127.0.0.1:{free_port()}"
+            options = ("--qdrant-url", url, "--collection", NAME, "--workers", workers)
             with (
-                serving(address, "--qdrant-url", url, "--collection", NAME, "--workers", workers),
+                serving(address, *options, KINDRED_MAX_QUEUE_SECONDS="60"),  # every caller waits: none is refused
                 ThreadPoolExecutor(CALLERS) as pool,
             ):
                 [*pool.map(_ask, [(address, 3.0)] * CALLERS)]  # warms the caches of every worker

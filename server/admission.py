@@ -24,7 +24,7 @@ _WORK_SECONDS = 0.02
 """So much work may be begun before gRPC's queue is looked into again."""
 _READ_SECONDS = 0.005
 """So long it may take until a call that gRPC gave is read. Longer than that its caller is slow to send it."""
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.1
 """So long at most it is looked into: refusing must not take all the time."""
 _PASSES = 12
 """Passes of the loop from when a call is there until we hear of it, at most; grpcio 1.85 needs five or six."""

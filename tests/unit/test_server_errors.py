@@ -32,6 +32,7 @@ TABLE: list[tuple[KindredError, int, str, type | None]] = [
     (UnavailableError("log", "m"), Code.UNAVAILABLE, "LOG_UNAVAILABLE", RetryInfo),
     (ResourceExhaustedError("m"), Code.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS", None),
     (ResourceExhaustedError("m", "TOO_MANY_COUNTS"), Code.RESOURCE_EXHAUSTED, "TOO_MANY_COUNTS", None),
+    (ResourceExhaustedError("m", "OVERLOADED", 0.25), Code.RESOURCE_EXHAUSTED, "OVERLOADED", RetryInfo),
     (OutOfTimeError("m"), Code.DEADLINE_EXCEEDED, "OUT_OF_TIME", None),
     (PreconditionError("WEIGHTING", "ridge", "m"), Code.FAILED_PRECONDITION, "WEIGHTING", PreconditionFailure),
     (FreshnessError("7"), Code.FAILED_PRECONDITION, "FRESHNESS_NOT_REACHED", PreconditionFailure),

@@ -9,7 +9,6 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from benchmarks.processes import free_port, serving
 from benchmarks.report import Figure
 from kindred.settings import Settings
 from kindred.stores.edge import EdgeStore
+from loader.evaluation.extra import needed
 
 LOADS = (0.25, 0.5, 0.75, 0.9, 1.25, 2.0, 3.0)
 """Offered loads, as parts of the saturation."""
@@ -168,8 +168,8 @@ def _table(steps: Sequence[Step]) -> str:
 
 
 def _plot(steps: Sequence[Step], path: Path) -> None:
-    pyplot: Any = import_module("matplotlib.pyplot")
-    figure, axes = pyplot.subplots(figsize=(7, 4))
+    figure = needed("matplotlib.figure", "--plot").Figure(figsize=(7, 4))
+    axes = figure.subplots()
     for name, times in (("median", [each.p50 for each in steps]), ("p99", [each.p99 for each in steps])):
         axes.plot([each.load for each in steps], times, marker="o", label=f"answered, {name}")
     axes.axvline(1.0, color="grey", linestyle=":", label="saturation")

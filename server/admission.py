@@ -20,13 +20,15 @@ from kindred.errors import ResourceExhaustedError
 
 OVERLOADED = "OVERLOADED"
 """The reason of a refusal, for programs."""
-_WORK_SECONDS = 0.02
-"""So much work may be begun before gRPC's queue is looked into again."""
+_WORK_SECONDS = 0.05
+"""So much work may be begun before gRPC's queue is looked into again, at most."""
+_WORK_SHARE = 0.2
+"""The same, as a part of the wait that is allowed."""
 _READ_SECONDS = 0.005
 """So long it may take until a call that gRPC gave is read. Longer than that its caller is slow to send it."""
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.2
 """So long at most it is looked into: refusing must not take all the time."""
-_PASSES = 12
+_PASSES = 10
 """Passes of the loop from when a call is there until we hear of it, at most; grpcio 1.85 needs five or six."""
 _FIRST_GUESS = 0.002
 """Seconds that a call takes, before any has shown it."""
@@ -52,6 +54,7 @@ class Admission:
 
     def __init__(self, most: float) -> None:
         self._most = most
+        self._look_after = min(_WORK_SECONDS, _WORK_SHARE * most)
         self._queue: deque[_Waiting] = deque()
         self._queued_units: Counter[str] = Counter()
         self._seconds: dict[str, float] = {}
@@ -95,7 +98,7 @@ class Admission:
         """
         work = self._work(method, units)
         self._refuse_after(self._most if remaining is None else min(self._most, remaining - work))
-        if not self._queue and self._begun < _WORK_SECONDS:
+        if not self._queue and self._begun < self._look_after:
             self._begun += work
             return
         waiting = _Waiting(asyncio.get_running_loop().create_future(), method, units)
@@ -117,7 +120,7 @@ class Admission:
         """Gives one call after the other its turn until none waits."""
         last, since = None, 0.0
         while self._queue:
-            if self._begun >= _WORK_SECONDS:
+            if self._begun >= self._look_after:
                 begin = perf_counter()
                 await self._look()
                 looked = perf_counter() - begin

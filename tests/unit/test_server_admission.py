@@ -7,7 +7,7 @@ import server.admission
 from kindred.errors import ResourceExhaustedError
 from server.admission import OVERLOADED, Admission
 
-MANY = 10
+MANY = 30
 """Units of the first call: so much work that the next one waits in the queue."""
 
 
@@ -114,7 +114,7 @@ class TestRefusals:
         results = await asyncio.gather(*(calls.make() for _ in range(1_000)), return_exceptions=True)
         refused = [result for result in results if isinstance(result, ResourceExhaustedError)]
         assert len(refused) + len(calls.begun) == 1_000
-        assert 0.1 / 0.002 <= len(calls.begun) <= 0.1 / 0.002 + 15  # some begin before anybody waits
+        assert 0.1 / 0.002 <= len(calls.begun) <= 0.1 / 0.002 + 11  # some begin before anybody waits
         assert all(each.reason == OVERLOADED for each in refused)
         assert all(each.retry_after is not None and 0.1 < each.retry_after < 0.2 for each in refused)
 
@@ -176,7 +176,7 @@ class TestPace:
             begun = 0
             await asyncio.gather(*(call() for _ in range(1_000)), return_exceptions=True)
         most = 0.2 / seconds
-        assert 0.8 * most <= begun <= 1.2 * most + 0.02 / seconds
+        assert 0.8 * most <= begun <= 1.2 * most + 0.05 / seconds
 
     async def test_a_hitch_of_the_machine_has_nobody_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """One call that held up the loop for a second does not make the next ones look slow."""

@@ -26,8 +26,8 @@ _WORK_SHARE = 0.2
 """The same, as a part of the wait that is allowed."""
 _READ_SECONDS = 0.005
 """So long it may take until a call that gRPC gave is read. Longer than that its caller is slow to send it."""
-_LOOK_SECONDS = 0.2
-"""So long at most it is looked into: refusing must not take all the time."""
+_LOOK_SECONDS = 0.05
+"""So long at most it is looked into: however many calls are refused, half of the time is for the others."""
 _PASSES = 10
 """Passes of the loop from when a call is there until we hear of it, at most; grpcio 1.85 needs five or six."""
 _FIRST_GUESS = 0.002
@@ -59,7 +59,6 @@ class Admission:
         self._queued_units: Counter[str] = Counter()
         self._seconds: dict[str, float] = {}
         self._begun = 0.0
-        self._drag = 0.0
         self._arrivals = 0
         self._unread = 0
         self._read = asyncio.Event()
@@ -68,7 +67,7 @@ class Admission:
     @property
     def wait(self) -> float:
         """Seconds that a call would wait which came now."""
-        return sum(self._work(method, units) for method, units in self._queued_units.items()) * (1 + self._drag)
+        return sum(self._work(method, units) for method, units in self._queued_units.items())
 
     def arrive(self) -> None:
         """Takes note of a call that gRPC gave; `read` is to follow, whether it is refused or not.
@@ -121,12 +120,12 @@ class Admission:
         last, since = None, 0.0
         while self._queue:
             if self._begun >= self._look_after:
+                # What refusing takes is not the calls' own: if it counted, a server whose refused callers call again at
+                # once would refuse more for it, and never come to rest.
                 begin = perf_counter()
                 await self._look()
-                looked = perf_counter() - begin
-                self._drag += (looked / self._begun - self._drag) * _LATEST_SHARE
+                since += perf_counter() - begin
                 self._begun = 0.0
-                since += looked
             waiting = self._queue.popleft()
             self._leave(waiting)
             if waiting.turn.done():  # its caller gave up

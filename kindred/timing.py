@@ -26,7 +26,7 @@ class Step(IntEnum):
     CHECK = 1
     """The message is read and checked against catalog, recipes and the names of attributes."""
     WAIT = 2
-    """For the freshness that was asked for; within a batch, for other calls that get their turn."""
+    """For its turn, and for the freshness that was asked for; within a batch, for other calls that get theirs."""
     PROFILE = 3
     """The stored ratings of the user are read."""
     QUERY = 4

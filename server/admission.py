@@ -84,13 +84,16 @@ class Admission:
         self._unread = max(0, self._unread - 1)
         self._read.set()
 
-    async def turn(self, method: str, units: int, remaining: float | None) -> None:
+    async def turn(self, method: str, units: int, remaining: float | None) -> bool:
         """Waits until a call may begin.
 
         Args:
             method: The method.
             units: How many times the work of one: the requests of a batch.
             remaining: Seconds until the caller gives up; None for never.
+
+        Returns:
+            Whether it had to wait.
 
         Raises:
             ResourceExhaustedError: It would wait too long, or get its turn too late for an answer in time.
@@ -99,13 +102,14 @@ class Admission:
         self._refuse_after(self._most if remaining is None else min(self._most, remaining - work))
         if not self._queue and self._begun < self._look_after:
             self._begun += work
-            return
+            return False
         waiting = _Waiting(asyncio.get_running_loop().create_future(), method, units)
         self._queue.append(waiting)
         self._queued_units[method] += units
         if self._moving is None or self._moving.done():
             self._moving = asyncio.create_task(self._move())
         await waiting.turn
+        return True
 
     def _refuse_after(self, most: float) -> None:
         if self._queue and (wait := self.wait) > most:

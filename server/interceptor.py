@@ -119,8 +119,8 @@ def _answering(name: str, handler: MethodHandler, admission: Admission) -> Answe
     async def answer(data: bytes, context: Context) -> bytes:
         request = _parse(data, deserialize)
         lap(Step.DECODE)
-        await admission.turn(name, _units(request), _until_reply(context))
-        lap(Step.WAIT)
+        if await admission.turn(name, _units(request), _until_reply(context)):
+            lap(Step.WAIT)
         response: Message = await handle(request, context)
         answered = response.SerializeToString(deterministic=True)  # maps, too, in one order: the same bytes
         lap(Step.ENCODE)

@@ -56,8 +56,9 @@ class TestTurns:
     async def test_a_call_begins_at_once_where_nobody_waits(self) -> None:
         """A call alone has its turn without a pass of the event loop."""
         turn = Admission(0.25).turn("Recommend", 1, None)
-        with pytest.raises(StopIteration):
+        with pytest.raises(StopIteration) as ended:
             turn.send(None)
+        assert ended.value.value is False
 
     async def test_calls_begin_in_their_order(self) -> None:
         """Calls that queue up begin one after the other, as they came."""

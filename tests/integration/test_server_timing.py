@@ -54,7 +54,7 @@ async def test_the_steps_are_the_call(system: System) -> None:
     start = perf_counter()
     steps = await steps_of(system.client.recommendations.Recommend(request, timeout=BOUND, metadata=(ASKING,)))
     elapsed = perf_counter() - start
-    assert [name for name, _ in steps] == USUAL
+    assert [name for name, _ in steps if name != "wait"] == USUAL  # now and then a call waits for its turn
     assert 0 < sum(seconds for _, seconds in steps) <= elapsed
 
 

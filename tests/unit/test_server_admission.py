@@ -77,8 +77,10 @@ class TestTurns:
             seen.append(len(calls.begun))
         assert max(after - before for before, after in pairwise(seen)) == 1
 
-    async def test_the_queue_waits_for_calls_that_are_being_read(self) -> None:
+    async def test_the_queue_waits_for_calls_that_are_being_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """While gRPC is giving calls the queue stands still, so that their number is known."""
+        monkeypatch.setattr(server.admission, "_READ_SECONDS", 60.0)
+        monkeypatch.setattr(server.admission, "_LOOK_SECONDS", 60.0)
         calls = Calls(10)
         await calls.make(MANY)
         calls.admission.arrive()

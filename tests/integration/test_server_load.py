@@ -24,7 +24,8 @@ SEVEN = pb.RecommendRequest(user_id="7", limit=1)
 @pytest.fixture
 async def client(request: pytest.FixtureRequest, kafka: str, films: Place) -> AsyncIterator[Client]:
     """A client of a server whose calls may wait for so many seconds as the test's parameter says."""
-    settings = films.settings(port=0, kafka=kafka, max_queue_seconds=request.param, **fresh_names())
+    patient = {"max_queue_seconds": request.param, "qdrant_timeout": BOUND}  # a busy store is another matter
+    settings = films.settings(port=0, kafka=kafka, **patient, **fresh_names())
     async with running(settings, serve=True, consume=False) as parts, connected(parts.address) as found:
         yield found
 
@@ -44,7 +45,8 @@ class TestManyCallsAtOnce:
     async def test_every_call_of_a_burst_is_answered(self, client: Client) -> None:
         """Where calls may wait, three thousand at once are all answered, none of them dropped by the server."""
         results = await burst(client, 3_000, timeout=None)  # a deadline would be a reason to refuse
-        assert {type(result) for result in results} == {pb.RecommendResponse}
+        refused = [read_failure(result) for result in results if isinstance(result, grpc.aio.AioRpcError)]
+        assert refused == []
 
     @pytest.mark.parametrize("client", [0.05], indirect=True)
     async def test_what_would_wait_too_long_is_refused(self, client: Client) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.arrivals import Answers, offer, saturate
 from benchmarks.processes import free_port, serving
-from benchmarks.report import Figure
+from benchmarks.report import Figure, Ratio
 from kindred.settings import Settings
 from kindred.stores.edge import EdgeStore
 from loader.evaluation.extra import needed
@@ -84,6 +84,7 @@ def measure_under_load(workspace: Path) -> list[Figure]:
             f"saturation {saturation:.0f} a second, by {_CALLERS} callers at a time",
             f"at most {TAIL_TARGET:g}x",
             half.p99 <= TAIL_TARGET * half.p50,
+            Ratio("under_load.half", half.p99 / half.p50, "lower"),
         ),
         Figure(
             "Beyond saturation, p99 of the accepted calls, against the wait that is allowed",
@@ -95,6 +96,7 @@ def measure_under_load(workspace: Path) -> list[Figure]:
             ),
             f"at most {ACCEPTED_TARGET:g}x",
             ratio <= ACCEPTED_TARGET,
+            Ratio("under_load.beyond", ratio, "lower"),
         ),
     ]
 

@@ -12,7 +12,7 @@ import grpc
 from qdrant_client.grpc import PointsStub
 from qdrant_client.models import PointStruct, SparseVector, SparseVectorParams
 
-from benchmarks.load import RATINGS
+from benchmarks.load import LARGE
 from benchmarks.processes import free_port, qdrant, serving
 from benchmarks.recommend import against_floor, query_vectors
 from benchmarks.report import Figure, Ratio
@@ -49,7 +49,7 @@ def measure_qdrant(workspace: Path) -> list[Figure]:
                 workspace / "generated",
                 workspace / "large",
                 key="generated",
-                name=f"Load {RATINGS:,} generated ratings",
+                name=f"Load {LARGE.ratings:,} generated ratings",
             ),
             # Last, for it stays: the others ask it. Making, describing and swapping collections is most of it.
             _load(

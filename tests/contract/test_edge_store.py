@@ -18,7 +18,7 @@ from tests.support.collection_contract import BOUND, CollectionContract, line_of
 from tests.support.edge import EdgeBackend
 from tests.support.filter_contract import FilterContract
 from tests.support.store_contract import StoreContract
-from tests.support.stores import METADATA, build, found, profile_of, scanned, write
+from tests.support.stores import METADATA, build, by_id, found, profile_of, scanned, write
 
 HOLDER = "import sys; store = {opening}; print('ready', flush=True); sys.stdin.read()"
 BUILDING = """
@@ -177,6 +177,24 @@ class TestEdgeDataDir:
         assert len(await scanned(store.scan_users(100))) == 1_000
         assert [each.index for each in await store.items()] == [2]
         await store.close()
+
+    async def test_a_build_in_folds_holds_the_same(self, backend: EdgeBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A build that finishes segments as it goes and merges them holds what one in one piece holds, and goes on."""
+        users = [write(str(user), profile_of({user % 7 + 1: 5.0, user % 11 + 10: 4.0})) for user in range(60)]
+        held = []
+        for fold_every in (10**9, 10):
+            monkeypatch.setattr("kindred.stores.edge.FOLD_EVERY", fold_every)
+            with EdgeBuilder(backend.path, replace=True) as builder:
+                for first in range(0, 60, 4):
+                    builder.add_users(users[first : first + 4])
+                builder.commit(METADATA)
+            store = await backend.open()
+            held.append((by_id(await scanned(store.scan_users(100))), sorted(await found(store, {1: 1.0, 12: 0.5}))))
+            assert await store.write_users([write("1", profile_of({3: 1.0}), 2)]) == [True]
+            await store.close()
+        assert held[0] == held[1]
+        [config] = backend.path.glob("generations/*/users/edge_config.json")
+        assert json.loads(config.read_text())["optimizers"]["default_segment_number"] is None
 
     async def test_a_replacement_leaves_one_generation(self, backend: EdgeBackend) -> None:
         """After a swap the old generation is gone from the disk."""

@@ -65,6 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
                 write_movielens(source, shape)
             print(f"loading {name} …", file=sys.stderr, flush=True)
             loads.append(measure(name, source, folder / f"data-{name}"))
+            print(table(loads[-1:]), file=sys.stderr, flush=True)
     print(table(loads))
     if given.plot:
         plot(loads, given.plot)

@@ -322,7 +322,7 @@ async def test_popular_items_can_be_asked_for(
     """The recipe of popular items passes over what the user rates, and needs no neighbors and no weighting."""
     for recipe in ("default", "tutorial-ratings"):
         async with open_for(recipe) as backend:
-            answer = await backend.recommender.recommend(RecommendationRequest("1", limit=500, recipe="popular", k=7))
+            answer = await backend.recommender.recommend(RecommendationRequest("1", limit=500, recipe="popular"))
         expected = communities["default"].recommend({}, dropped=ratings["1"], limit=500)
         assert ids_of(backend.catalog, answer.items) == [item.item_id for item in expected.items]
         assert [item.score for item in answer.items] == [item.score for item in expected.items]

@@ -55,9 +55,12 @@ _PARTS = ("users", "items")
 FOLD_EVERY = 4_000_000
 """After so many ratings a build turns what it has into a finished segment: as long as a segment is written to, its
 posting lists are in memory, and to finish it doubles them."""
-_UNMERGED, _MERGED = 1_000, 2
-"""Segments, with the one that is written to: many while users come in, at the end one finished one. The more there are
-the slower is each search."""
+_UNMERGED, _MERGED = 1_000, 4
+"""Segments, with the one that is written to: many while users come in, then three finished ones of about the same size.
+One alone would spare each search some processor time, but making it takes half as much memory again."""
+_BYTES_A_RATING = 6
+"""In what the engine counts as the size of a segment's vectors, about."""
+_SLACK = 1.25
 
 
 def _read_metadata(path: Path, oldest: int) -> CollectionMetadata:
@@ -301,6 +304,7 @@ class EdgeBuilder:
         self._metadata: CollectionMetadata | None = None
         self._committed = False
         self._engine_seconds = 0.0
+        self._ratings = 0
         self._unfolded = 0
         self._folded = False
         self._counted: list[CatalogEntry] = []
@@ -335,7 +339,9 @@ class EdgeBuilder:
         """See `CollectionBuilder.add_users`."""
         parts = [user_parts(user) for user in users]
         self._upsert(self._users, parts)
-        self._unfolded += sum(len(each.indices) for each in parts)
+        added = sum(len(each.indices) for each in parts)
+        self._ratings += added
+        self._unfolded += added
         if self._unfolded >= FOLD_EVERY:
             self._unfolded = 0
             self._fold()
@@ -372,11 +378,10 @@ class EdgeBuilder:
         for shard in (self._items, self._users):
             engine(shard.optimize)
         if self._folded:
-            self._reopen_users(_MERGED)
-            engine(self._users.optimize)
+            self._merge()
         make_indexes(self._users, self._indexes)  # cheaper now than while users come in
         if self._folded:
-            self._reopen_users(None)  # whoever opens it next decides
+            self._reopen_users(max(self._segments(), _MERGED))  # so it stays, whoever opens it
         for shard in (self._items, self._users):
             engine(shard.flush)
             shard.close()
@@ -411,11 +416,21 @@ class EdgeBuilder:
             self._reopen_users(_UNMERGED)
         self._engine_seconds += perf_counter() - start
 
-    def _reopen_users(self, segments: int | None) -> None:
+    def _merge(self) -> None:
+        """Merges two segments at a time, and lets go of both before the next two."""
+        third = int(self._ratings * _BYTES_A_RATING * _SLACK / (_MERGED - 1) / 1024)
+        for segments in range(self._segments() - 1, _MERGED - 1, -1):
+            self._reopen_users(segments, third)
+            engine(self._users.optimize)
+
+    def _segments(self) -> int:
+        return engine(self._users.info).segments_count
+
+    def _reopen_users(self, segments: int, largest: int | None = None) -> None:
         engine(self._users.flush)
         self._users.close()
         give_memory_back()  # merging needs the most of all
-        self._users = engine(partial(qe.EdgeShard.load, str(self._generation / _PARTS[0]), config(segments)))
+        self._users = engine(partial(qe.EdgeShard.load, str(self._generation / _PARTS[0]), config(segments, largest)))
 
     def _upsert(self, shard: qe.EdgeShard, parts: list[PointParts]) -> None:
         start = perf_counter()  # making and freeing the engine's objects is the engine's work, too

@@ -48,16 +48,19 @@ def give_memory_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def config(segments: int | None = None) -> qe.EdgeConfig:
+def config(segments: int | None = None, largest: int | None = None) -> qe.EdgeConfig:
     """What a shard is.
 
     Args:
         segments: Up to how many segments optimizing leaves, the one that is written to among them; None leaves that to
             the engine.
+        largest: How large a segment may be that it makes of several, in KB of vectors; None leaves that to the engine.
     """
     return qe.EdgeConfig(
         sparse_vectors={VECTOR: qe.EdgeSparseVectorParams()},
-        optimizers=qe.EdgeOptimizersConfig(default_segment_number=segments),  # given, it replaces what is on disk
+        optimizers=qe.EdgeOptimizersConfig(  # given, it replaces what is on disk
+            default_segment_number=segments, max_segment_size=largest
+        ),
     )
 
 

@@ -179,7 +179,7 @@ class TestEdgeDataDir:
         await store.close()
 
     async def test_a_build_in_folds_holds_the_same(self, backend: EdgeBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A build that finishes segments as it goes and merges them holds what one in one piece holds, and goes on."""
+        """A build that finishes segments as it goes and merges them holds what one in one piece holds."""
         users = [write(str(user), profile_of({user % 7 + 1: 5.0, user % 11 + 10: 4.0})) for user in range(60)]
         held = []
         for fold_every in (10**9, 10):
@@ -194,7 +194,7 @@ class TestEdgeDataDir:
             await store.close()
         assert held[0] == held[1]
         [config] = backend.path.glob("generations/*/users/edge_config.json")
-        assert json.loads(config.read_text())["optimizers"]["default_segment_number"] is None
+        assert json.loads(config.read_text())["optimizers"]["default_segment_number"] == 4
 
     async def test_a_replacement_leaves_one_generation(self, backend: EdgeBackend) -> None:
         """After a swap the old generation is gone from the disk."""

@@ -164,7 +164,7 @@ class TestStore:
     async def parts(self, films_dir: Path) -> AsyncIterator[SimpleNamespace]:
         """A server over a store that can be told to fail and to hang."""
         async with watched_backend(Settings(data_dir=films_dir)) as (backend, store):
-            server = KindredServer("127.0.0.1", 0)
+            server = KindredServer("127.0.0.1", 0, max_queue_seconds=BOUND)  # overload is another matter
             await server.start()
             await server.open(Current(backend))
             async with connected(server.address) as client:

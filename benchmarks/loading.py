@@ -88,7 +88,10 @@ def measure(name: str, source: Path, data_dir: Path) -> Load:
             resident, own = max(resident, memory.get("VmHWM", 0)), max(own, memory.get("RssAnon", 0))
             time.sleep(_PAUSE)
         assert process.stdout is not None  # noqa: S101 - it was asked for
-        report: dict[str, Any] = json.loads(process.stdout.read())
+        text = process.stdout.read()
+    if process.returncode:
+        sys.exit(f"the load of {name} failed")
+    report: dict[str, Any] = json.loads(text)
     disk = sum(file.stat().st_blocks * 512 for file in data_dir.rglob("*") if file.is_file()) / _MB
     return Load(name, report["ratings"], report["seconds"], report["engine_seconds"], resident, own, disk)
 
@@ -129,7 +132,7 @@ def plot(loads: Sequence[Load], path: Path) -> None:
     memory.set(title="MB")
     for panel in (times, memory):
         panel.set(xlabel="ratings", xscale="log")
-        panel.set_xticks(ratings, [each.size for each in loads])
+        panel.set_xticks(ratings, [each.size for each in loads], rotation=45)
         panel.minorticks_off()
         panel.grid(alpha=0.3)
         panel.legend(frameon=False)

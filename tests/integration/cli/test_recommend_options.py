@@ -121,7 +121,7 @@ def test_recipes(run: Run) -> None:
         for beta in (0, 1)
     )
     assert sharp[0]["score"] > flat[0]["score"]
-    result = run("--like", "50", "--set", "fit-penalty=2")
+    result = run("--like", "50", "--recipe", "default", "--set", "fit-penalty=2")
     assert result.exit_code == 1
     assert result.stderr.startswith("kindred: --set fit-penalty=2: ")
     result = run("--like", "50", "--recipe", "ridgy")

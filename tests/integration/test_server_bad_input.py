@@ -204,7 +204,7 @@ BAD: dict[str, Bad] = {
         for value in (-1.0, 20_000.0, math.nan)
     },
     "recommend: a number of another recipe": Bad(
-        recommend(overrides=OVERRIDES(fit_penalty=1, sharpness=1)), ["overrides.fit_penalty"]
+        recommend(recipe=1, overrides=OVERRIDES(fit_penalty=1, sharpness=1)), ["overrides.fit_penalty"]
     ),
     "recommend: without what was not rated": Bad(recommend(without_item_ids=["unrated"]), ["without_item_ids[0]"]),
     "recommend: without an item twice": Bad(recommend(without_item_ids=["50", "50"]), ["without_item_ids[1]"]),

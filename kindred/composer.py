@@ -13,6 +13,7 @@ from kindred.catalog import Catalog
 from kindred.diversity import diversify, likeness, pool_size
 from kindred.explanations import Explainer
 from kindred.freshness import FreshnessToken
+from kindred.neighborhood import NOTHING, Neighborhood, Query
 from kindred.new_items import pick_new, places_of
 from kindred.opinions import Opinions
 from kindred.prediction import predict
@@ -28,7 +29,7 @@ from kindred.recommendation import (
     Source,
     Strategy,
 )
-from kindred.scoring import NOTHING, Neighborhood, Query, Raters, Votes, top_items, votes_of
+from kindred.scoring import Raters, Votes, top_items, votes_of
 from kindred.stores.port import StoredUser
 from kindred.timing import Step, lap
 
@@ -153,9 +154,9 @@ class Composer:
         """What the neighbors like; what they dislike is not to fill the answer either."""
         counts, request = self._catalog.counts, task.request
         sharpness, damping = task.recipe.exponents(task.opinions.likes)
-        votes = votes_of(
-            hood, task.recipe, sharpness=sharpness, raters=counts.rated, period=request.period, now=task.now
-        )
+        fit = task.recipe.fit
+        costs = None if fit is None else counts.costs(fit.damping)
+        votes = votes_of(hood, task.recipe, sharpness=sharpness, costs=costs, period=request.period, now=task.now)
         sums = votes.sums()
         scores = sums / counts.damping(damping)
         final = np.where(scores > 0, scores * draft.factors, scores)

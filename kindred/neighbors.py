@@ -6,14 +6,13 @@ Many queries share one engine call.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 
 import numpy as np
 
 from kindred.catalog import Catalog
+from kindred.neighborhood import DecodedProfile, Neighborhood, Query
 from kindred.profile_cache import ProfileCache
 from kindred.ridge import affinity
-from kindred.scoring import DecodedProfile, Neighborhood, Query
 from kindred.stores.port import Hits, PointId, Store, StoredUser
 from kindred.timing import Step, lap
 from kindred.user_filter import UserFilter
@@ -23,9 +22,10 @@ _MARGIN = 16
 """Candidates beyond k: the engine's single-precision order near the last place is not the exact one."""
 _TIE = 1e-6
 """Single-precision sums closer than this, relative to the largest, may be ties."""
+_APART = 1e-5
+"""Single-precision sums further apart than this, relative to the largest, are in the exact order."""
 _MAX_CANDIDATES = 16_384
 _WIDER = 4
-_USER_ID = attrgetter("user_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,6 @@ class NeighborFinder:
     def _neighborhood(self, query: NeighborQuery, profiles: list[DecodedProfile]) -> Neighborhood | None:
         if not profiles:
             return None
-        profiles.sort(key=_USER_ID)
         # Decoding may have met an index that is new to the catalog, and so a row that is new since the query was made.
         hood = Neighborhood(profiles, replace(query.query, size=self._catalog.rows), query.k, query.min_overlap)
         return hood if len(hood) else None
@@ -143,13 +142,14 @@ class NeighborFinder:
 
     async def _profiles(self, queries: Sequence[NeighborQuery], found: Sequence[Hits]) -> list[list[DecodedProfile]]:
         """The candidates' profiles, cached or read in one call, without the user and users gone meanwhile."""
-        gathered = [self._cache.get(hits.point_ids, hits.versions) for hits in found]
+        nearest = [_nearest(query, hits) for query, hits in zip(queries, found, strict=True)]
+        gathered = [self._cache.get(point_ids, versions) for point_ids, versions in nearest]
         lap(Step.CACHE)
         missing = {
             point_id: version
-            for hits, profiles in zip(found, gathered, strict=True)
+            for points, profiles in zip(nearest, gathered, strict=True)
             if None in profiles
-            for point_id, version, profile in zip(*hits[:2], profiles, strict=True)
+            for point_id, version, profile in zip(*points, profiles, strict=True)
             if profile is None
         }
         read: dict[PointId, DecodedProfile] = {}
@@ -158,12 +158,10 @@ class NeighborFinder:
                 if user is not None and user.profile.rating_count:
                     read[point_id] = self._decode(user)
                     self._cache.put(point_id, missing[point_id], read[point_id])
+            for (point_ids, _), profiles in zip(nearest, gathered, strict=True):
+                for place in [place for place, profile in enumerate(profiles) if profile is None]:
+                    profiles[place] = read.get(point_ids[place])
             lap(Step.FETCH)
-        for query, hits, profiles in zip(queries, found, gathered, strict=True):
-            for place in [place for place, profile in enumerate(profiles) if profile is None] if read else ():
-                profiles[place] = read.get(hits.point_ids[place])
-            if query.own is not None and query.own in hits.point_ids:
-                profiles[hits.point_ids.index(query.own)] = None
         return [[profile for profile in profiles if profile is not None] for profiles in gathered]
 
     def _decode(self, user: StoredUser) -> DecodedProfile:
@@ -187,6 +185,23 @@ class NeighborFinder:
 def _candidates(query: NeighborQuery) -> int:
     """How many to search for: the neighbors, the user themself, and the margin."""
     return query.k + 1 + _MARGIN
+
+
+def _nearest(query: NeighborQuery, hits: Hits) -> tuple[list[PointId], list[int]]:
+    """Points and versions of the candidates that may be neighbors: not the user, and nobody who surely is too far."""
+    ids, versions, scores = hits
+    size = len(ids)
+    own = ids.index(query.own) if query.own is not None and query.own in ids else size
+    last, following = query.k - (own >= query.k), query.k + (own <= query.k)  # the user may stand before them
+    if (
+        query.min_overlap == 1
+        and following < size
+        and scores[last] - scores[following] > _APART * abs(scores[0])  # else only exact sums tell
+    ):
+        size = last + 1
+    if own >= size:
+        return ids[:size], versions[:size]
+    return [*ids[:own], *ids[own + 1 : size]], [*versions[:own], *versions[own + 1 : size]]
 
 
 def _may_tie(scores: Sequence[float], k: int) -> bool:

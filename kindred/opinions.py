@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from kindred.catalog import Catalog
 from kindred.errors import FieldViolation, InvalidArgumentError, ItemNotFoundError
+from kindred.neighborhood import Query
 from kindred.ratings import RatingScale, Reaction, UserProfile
 from kindred.recipes import Recipe
 from kindred.recommendation import InlineRating
 from kindred.ridge import affinity
-from kindred.scoring import Query
 from kindred.weighting import Weighting
 
 _NEWEST = np.iinfo(np.int64).max

@@ -3,7 +3,7 @@
 The counts are kept with the items, refreshed in the background (see kindred/recount.py), and may lag a little.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from kindred.prediction import item_terms
 from kindred.ratings import RatingScale, UserProfile
 from kindred.star_curve import LIKED_FROM
 
-_MAX_DAMPINGS = 16
+_MAX_EXPONENTS = 16
 """How many exponents' arrays are kept: requests may name any."""
 
 
@@ -26,6 +26,7 @@ class ItemCounts:
         self._order: NDArray[np.int64] | None = None
         self._rank: NDArray[np.int64] | None = None
         self._damping: dict[float, NDArray[np.float64]] = {}
+        self._costs: dict[float, NDArray[np.float64]] = {}
         self._terms: NDArray[np.float64] | None = None
 
     def grow(self, item_ids: Sequence[str]) -> None:
@@ -75,11 +76,11 @@ class ItemCounts:
 
     def damping(self, exponent: float) -> NDArray[np.float64]:
         """(d_i + 1)^exponent, by which scores are divided. Shape (rows,)."""
-        if exponent not in self._damping:
-            if len(self._damping) >= _MAX_DAMPINGS:
-                del self._damping[next(iter(self._damping))]  # the oldest
-            self._damping[exponent] = (self.rated + 1.0) ** exponent
-        return self._damping[exponent]
+        return self._kept(self._damping, exponent, lambda: (self.rated + 1.0) ** exponent)
+
+    def costs(self, exponent: float) -> NDArray[np.float64]:
+        """max(d_i, 1)^-exponent, what items weigh in queries and fits. Shape (rows,)."""
+        return self._kept(self._costs, exponent, lambda: np.maximum(self.rated, 1.0) ** -exponent)
 
     @property
     def terms(self) -> NDArray[np.float64]:
@@ -88,9 +89,19 @@ class ItemCounts:
             self._terms = item_terms(self.rated, self.liked)
         return self._terms
 
+    @staticmethod
+    def _kept(
+        arrays: dict[float, NDArray[np.float64]], exponent: float, make: Callable[[], NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        if exponent not in arrays:
+            if len(arrays) >= _MAX_EXPONENTS:
+                del arrays[next(iter(arrays))]  # the oldest
+            arrays[exponent] = make()
+        return arrays[exponent]
+
     def _changed(self) -> None:
         self._order = self._rank = self._terms = None
-        self._damping = {}
+        self._damping, self._costs = {}, {}
 
 
 def count_ratings(

@@ -41,10 +41,6 @@ class NeighborRatings(Protocol):
         """The ratings in stars. Shape (m,)."""
 
     @property
-    def owners(self) -> NDArray[np.intp]:
-        """Whose rating each is, by the neighbor's place. Shape (m,)."""
-
-    @property
     def starts(self) -> NDArray[np.intp]:
         """Where each neighbor's ratings begin; each has one at least. Shape (k,)."""
 
@@ -101,13 +97,12 @@ def predict(
     Returns:
         Stars, NaN where no neighbor has rated the item. Shape (n,).
     """
-    sums = hood.means * hood.lengths - np.add.reduceat(terms[hood.rows], hood.starts)
+    sums = hood.means * hood.lengths - np.add.reduceat(terms.take(hood.rows), hood.starts)
     mean = sums.sum() / hood.lengths.sum()
     usual = (sums + _USER_SHRINKAGE * mean) / (hood.lengths + _USER_SHRINKAGE)
     own = ((user_stars - terms[user_rows]).sum() + _USER_SHRINKAGE * mean) / (user_rows.size + _USER_SHRINKAGE)
 
-    places, columns, items = raters
-    of = hood.owners[places]
+    places, of, columns, items = raters
     each = weights[of] if ages is None else weights[of] * ages[places]
     above = hood.stars[places] - terms[hood.rows[places]] - usual[of]
     weight = np.bincount(columns, each, items)

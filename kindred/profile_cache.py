@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from sys import getsizeof
 
 from kindred.bounded_cache import BoundedCache
-from kindred.scoring import DecodedProfile
+from kindred.neighborhood import DecodedProfile
 from kindred.stores.port import PointId, StoredUser
 
 _OVERHEAD = 600

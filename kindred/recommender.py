@@ -20,13 +20,13 @@ from kindred.catalog import Catalog
 from kindred.composer import Composer, Segment, Task
 from kindred.errors import FieldViolation, InvalidArgumentError, ItemNotFoundError, KindredError, PreconditionError
 from kindred.filter_effect import FilterEffect
+from kindred.neighborhood import Neighborhood
 from kindred.neighbors import NeighborFinder, NeighborQuery
 from kindred.opinions import OpinionReader
 from kindred.profile_cache import AskerCache, ProfileCache
 from kindred.ratings import EMPTY_PROFILE, Attributes
 from kindred.recipes import Recipe, default_recipe, wrong_numbers
 from kindred.recommendation import Counterfactual, Explained, RecommendationAnswer, RecommendationRequest
-from kindred.scoring import Neighborhood
 from kindred.stores.port import Hits, Store, StoredUser, point_id_of
 from kindred.timing import Step, lap
 

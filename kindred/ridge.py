@@ -11,8 +11,8 @@ have rated:
     m = sum_vj (t_v y_vj)^2 c_j / K,  q = how many items the query has
 
 A few steps of conjugate gradients from 0 (Hestenes and Stiefel 1952) on the normal equations are the solution: stopping
-early shrinks, too. The matrix of the equations is never built: it is applied as Z (Z^T u), with the sparse matrix
-Z_vj = t_v sqrt(c_j) y_vj, a neighbor a row.
+early shrinks, too. The matrix of the equations is never built: T Y C Y^T T is applied from right to left, with the
+sparse matrix Y, a neighbor a row, and the diagonals T and C, so that the neighbors' ratings serve as they are.
 """
 
 from dataclasses import dataclass
@@ -65,34 +65,35 @@ class LocalLeastSquares:
     """The equations of one query.
 
     Args:
-        rows: The rows of the neighbors' ratings, one neighbor after the other. Shape (m,).
+        rows: The rows of the neighbors' ratings, one neighbor after the other. Shape (m,), int32.
         values: y of these. Shape (m,).
         starts: Where each neighbor's begin, ascending; each has one at least. Shape (K,).
-        owners: Whose each rating is, by the neighbor's place. Shape (m,).
         similarities: g, all above 0. Shape (K,).
-        raters: d by row. Shape (rows,).
+        costs: c by row. Shape (rows,).
         fit: The recipe's numbers.
     """
 
     def __init__(
         self,
-        rows: NDArray[np.intp],
+        rows: NDArray[np.int32],
         values: NDArray[np.float64],
         starts: NDArray[np.intp],
         *,
-        owners: NDArray[np.intp],
         similarities: NDArray[np.float64],
-        raters: NDArray[np.float64],
+        costs: NDArray[np.float64],
         fit: Fit,
     ) -> None:
         self._fit = fit
-        self._root = np.maximum(raters, 1.0) ** (-0.5 * fit.damping)
+        self._costs = costs
         self._trust = (similarities / similarities.max()) ** fit.trust
-        z = self._root[rows]
-        z *= values
-        z *= self._trust[owners]
-        self._mean_square = float(np.square(z).sum()) / starts.size  # a dot product this long takes BLAS threads
-        self._z = csr_array((z, rows, np.append(starts, rows.size)), shape=(starts.size, raters.size))
+        ends = np.append(starts, rows.size).astype(np.int32)
+        self._ratings = csr_array((values, rows, ends), shape=(starts.size, costs.size))
+        self._by_item = self._ratings.T
+        squares = costs.take(rows)
+        squares *= values
+        squares *= values
+        lengths = np.add.reduceat(squares, starts)
+        self._mean_square = float(np.dot(self._trust**2, lengths)) / starts.size
         self._penalty = 0.0
 
     def solve(self, query_rows: NDArray[np.integer], query_values: NDArray[np.float64]) -> Solution:
@@ -103,11 +104,11 @@ class LocalLeastSquares:
             query_values: x of these. Shape (n,).
         """
         self._penalty = self._fit.penalty * self._mean_square * (1.0 + _SHORT / max(query_rows.size, 1))
-        target = np.zeros(self._root.size)
-        target[query_rows] = query_values * self._root[query_rows]
-        residual = self._z @ target
+        target = np.zeros(self._costs.size)
+        target[query_rows] = query_values * self._costs[query_rows]
+        residual = self._trust * (self._ratings @ target)
         solution = np.zeros_like(residual)
-        direction = residual.copy()
+        direction = residual
         size = float(np.dot(residual, residual))
         steps, conjugations = [], []
         for _ in range(self._fit.steps):
@@ -116,7 +117,7 @@ class LocalLeastSquares:
             image = self._normal(direction)
             step = size / float(np.dot(direction, image))
             solution += step * direction
-            residual -= step * image
+            residual = residual - step * image
             size, last = float(np.dot(residual, residual)), size
             direction = residual + (size / last) * direction
             steps.append(step)
@@ -167,21 +168,30 @@ class LocalLeastSquares:
 
     def _shared(self, query_rows: NDArray[np.integer], query_values: NDArray[np.float64]) -> NDArray[np.float64]:
         """What each neighbor shares with each item of the query: its sums are what `solve` begins with."""
-        shared: NDArray[np.float64] = self._z[:, query_rows].toarray()
-        shared *= query_values * self._root[query_rows]
+        shared: NDArray[np.float64] = self._ratings[:, query_rows].toarray()
+        shared *= query_values * self._costs[query_rows]
+        shared *= self._trust[:, None]
         return shared
 
     def _mapped(self, solution: Solution, columns: NDArray[np.float64]) -> NDArray[np.float64]:
         """The steps of a solution on other right-hand sides, one a column."""
         mapped, residual, direction = np.zeros_like(columns), columns, columns
-        for step, conjugation in zip(solution.step_sizes, solution.conjugations, strict=True):
+        last = solution.step_sizes.size - 1
+        for place, (step, conjugation) in enumerate(zip(solution.step_sizes, solution.conjugations, strict=True)):
             mapped += step * direction
-            residual = residual - step * self._normal(direction)
-            direction = residual + conjugation * direction
+            if place < last:
+                residual = residual - step * self._normal(direction)
+                direction = residual + conjugation * direction
         return mapped
 
     def _normal(self, direction: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(Z Z^T + lambda I) times a vector by neighbor, or times several."""
-        image: NDArray[np.float64] = self._z @ (self._z.T @ direction)
+        """(T Y C Y^T T + lambda I) times a vector by neighbor, or times several."""
+        trust, costs = (
+            (self._trust, self._costs) if direction.ndim == 1 else (self._trust[:, None], self._costs[:, None])
+        )
+        shared = self._by_item @ (trust * direction)
+        shared *= costs
+        image: NDArray[np.float64] = self._ratings @ shared
+        image *= trust
         image += self._penalty * direction
         return image

@@ -1,165 +1,18 @@
 """From the neighbors' ratings to the scores of items. Pure numpy: no loop over neighbors or items.
 
-The engine finds candidates with single-precision sums in an order of its own. Here similarities are computed again from
-the neighbors' exact ratings in double precision, so that the same data gives the same answer on every engine.
-Notation as in docs/recipes.md: q the query, s_v a stored vector, g_v = q . s_v, w_v a neighbor's weight, F_i a score.
+Notation as in docs/recipes.md: w_v a neighbor's weight, F_i a score.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kindred.neighborhood import NOTHING, TIE_DIGITS, Neighborhood
 from kindred.rating_period import RatingPeriod
 from kindred.recipes import Recipe
 from kindred.ridge import LocalLeastSquares, Solution
-
-Number = TypeVar("Number", bound=np.generic)
-
-TIE_DIGITS = 10
-"""Numbers that agree to this many digits of the largest one are ties: sums in another order differ by less."""
-NOTHING = 1e-13
-"""What is this small against the largest one is what rounding left of terms that cancel out."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DecodedProfile:
-    """A user's ratings, ready for scoring.
-
-    Args:
-        user_id: Whose they are.
-        rows: Rows of the rated items. Shape (n,), int32.
-        preferences: The weighting's preferences for them, exact: equal sums are ties. Shape (n,), float64.
-        affinities: v of their stars, for recipes that fit. Shape (n,), float32.
-        stars: The ratings on the five-star scale. Shape (n,), float32.
-        rated_at: Milliseconds since 1970. Shape (n,), int64.
-        norm: What the preferences are divided by in the stored vector.
-        mean: The mean of the stars.
-    """
-
-    user_id: str
-    rows: NDArray[np.int32]
-    preferences: NDArray[np.float64]
-    affinities: NDArray[np.float32]
-    stars: NDArray[np.float32]
-    rated_at: NDArray[np.int64]
-    norm: float
-    mean: float
-
-    @property
-    def nbytes(self) -> int:
-        """What its columns take in memory."""
-        columns = (self.rows, self.preferences, self.affinities, self.stars, self.rated_at)
-        return sum(column.nbytes for column in columns)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Query:
-    """What the neighbors are compared with.
-
-    Args:
-        rows: The rows of the rated items, each once. Shape (n,).
-        values: q of these. Shape (n,).
-        affinities: x of these, for a recipe that fits. Shape (n,).
-        size: How many rows there are in all.
-    """
-
-    rows: NDArray[np.int32]
-    values: NDArray[np.float64]
-    affinities: NDArray[np.float64]
-    size: int
-
-    def dense(self) -> NDArray[np.float64]:
-        """Q by row. Shape (size,)."""
-        by_row = np.zeros(self.size)
-        by_row[self.rows] = self.values
-        return by_row
-
-
-class Neighborhood:
-    """The neighbors of a query and their ratings, as ragged columns: one neighbor after the other.
-
-    Args:
-        profiles: The users found, at least one, each with at least one rating. Sorted by user id, so that ties of
-            similarity are broken by it.
-        query: The query.
-        k: How many of them are neighbors, at most: the most similar, of those with a positive similarity.
-        min_overlap: How many items a neighbor shares with the query, at least.
-    """
-
-    def __init__(self, profiles: Sequence[DecodedProfile], query: Query, k: int, min_overlap: int = 1) -> None:
-        self.query = query
-        lengths = np.array([profile.rows.size for profile in profiles], np.intp)
-        # numpy's own index type: gathering with any other one converts it each time.
-        rows = _column([profile.rows for profile in profiles], np.intp)
-        preferences = _column([profile.preferences for profile in profiles], np.float64)
-        starts = np.cumsum(lengths) - lengths
-        norms = np.array([profile.norm for profile in profiles])
-        similarities = np.add.reduceat(query.dense()[rows] * preferences, starts) / norms
-        if min_overlap > 1:
-            shared = np.zeros(query.size, np.int64)
-            shared[query.rows] = 1
-            similarities[np.add.reduceat(shared[rows], starts) < min_overlap] = 0.0
-        chosen = _choose(similarities, k)
-        self.ranking: list[DecodedProfile] = [profiles[place] for place in chosen.tolist()]
-        """The neighbors, the most similar first."""
-        places = np.sort(chosen)
-        self.profiles: list[DecodedProfile] = [profiles[place] for place in places.tolist()]
-        """The neighbors, by user id: the order of every column here."""
-        self.similarities = similarities[places]
-        """g_v = sum_i q_i s_vi, all above 0. Shape (K,)."""
-        self.lengths = lengths[places]
-        """How many ratings each neighbor has. Shape (K,)."""
-        kept = np.repeat(np.isin(np.arange(lengths.size), places), lengths)
-        self.rows = rows[kept]
-        """The rows of the ratings. Shape (m,)."""
-        self.preferences = preferences[kept]
-        """The weighting's preferences for the ratings. Shape (m,)."""
-
-    def __len__(self) -> int:
-        return len(self.profiles)
-
-    def make_room(self, rows: int) -> None:
-        """Makes room for rows that came after the neighbors were found, who have rated none of them.
-
-        Args:
-            rows: How many rows there are.
-        """
-        self.query = replace(self.query, size=rows)
-
-    @cached_property
-    def starts(self) -> NDArray[np.intp]:
-        """Where each neighbor's ratings begin. Shape (K,)."""
-        starts: NDArray[np.intp] = np.cumsum(self.lengths) - self.lengths
-        return starts
-
-    @cached_property
-    def owners(self) -> NDArray[np.intp]:
-        """Whose rating each is, by the neighbor's place. Shape (m,)."""
-        return np.repeat(np.arange(len(self)), self.lengths)
-
-    @cached_property
-    def affinities(self) -> NDArray[np.float64]:
-        """What a fit makes of the ratings, v of their stars. Shape (m,)."""
-        return _column([profile.affinities for profile in self.profiles], np.float64)
-
-    @cached_property
-    def stars(self) -> NDArray[np.float32]:
-        """The ratings on the five-star scale. Shape (m,)."""
-        return _column([profile.stars for profile in self.profiles], np.float32)
-
-    @cached_property
-    def rated_at(self) -> NDArray[np.int64]:
-        """When they were given, milliseconds since 1970. Shape (m,)."""
-        return _column([profile.rated_at for profile in self.profiles], np.int64)
-
-    @cached_property
-    def means(self) -> NDArray[np.float64]:
-        """Each neighbor's mean rating in stars. Shape (K,)."""
-        return np.array([profile.mean for profile in self.profiles])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,14 +32,12 @@ class Votes:
     values: NDArray[np.float64]
     ages: NDArray[np.float64] | None = None
     fitted: tuple[LocalLeastSquares, Solution] | None = None
-    _terms: NDArray[np.float64] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_terms", self.weights[self.hood.owners] * self.values)
 
     def sums(self) -> NDArray[np.float64]:
         """sum_v w_v y_vi by row; 0 for items that no neighbor has rated. Shape (rows,)."""
-        return np.asarray(np.bincount(self.hood.rows, self._terms, self.hood.query.size), np.float64)
+        terms = self.hood.repeated(self.weights)
+        terms *= self.values
+        return np.asarray(np.bincount(self.hood.rows, terms, self.hood.query.size), np.float64)
 
     def raters(self, items: NDArray[np.integer]) -> "Raters":
         """The neighbors' ratings of some items.
@@ -194,11 +45,13 @@ class Votes:
         Args:
             items: Rows, each once. Shape (n_items,).
         """
-        column = np.full(self.hood.query.size, -1, np.int32)
+        hood = self.hood
+        wanted = np.zeros(hood.query.size, np.bool_)
+        wanted[items] = True
+        places = np.flatnonzero(wanted.take(hood.rows))
+        column = np.empty(hood.query.size, np.intp)
         column[items] = np.arange(items.size)
-        columns = column[self.hood.rows]
-        places = np.flatnonzero(columns >= 0)
-        return Raters(places, columns[places], items.size)
+        return Raters(places, hood.owners_of(places), column.take(hood.rows[places]), items.size)
 
     def support(self, raters: "Raters") -> NDArray[np.int64]:
         """How many neighbors have rated each of some items; ratings that count nothing are none.
@@ -256,7 +109,7 @@ class Votes:
         """
         matrix: NDArray[np.float64] = np.zeros((len(self.hood), raters.items))
         laid_out = self.values if values is None else values
-        matrix[self.hood.owners[raters.places], raters.columns] = laid_out[raters.places]
+        matrix[raters.owners, raters.columns] = laid_out[raters.places]
         return matrix
 
 
@@ -265,12 +118,14 @@ class Raters(NamedTuple):
 
     Args:
         places: Where they stand in the columns of the neighborhood, ascending. Shape (n,).
+        owners: Whose they are, by the neighbor's place. Shape (n,).
         columns: Which of the items each is of, by its place. Shape (n,).
         items: How many items there are.
     """
 
     places: NDArray[np.intp]
-    columns: NDArray[np.int32]
+    owners: NDArray[np.intp]
+    columns: NDArray[np.intp]
     items: int
 
 
@@ -279,9 +134,9 @@ def votes_of(
     recipe: Recipe,
     *,
     sharpness: float,
-    raters: NDArray[np.float64],
-    period: RatingPeriod | None,
-    now: int,
+    costs: NDArray[np.float64] | None = None,
+    period: RatingPeriod | None = None,
+    now: int = 0,
 ) -> Votes:
     """What the neighbors say by a recipe.
 
@@ -289,21 +144,17 @@ def votes_of(
         hood: The neighbors, at least one.
         recipe: The recipe.
         sharpness: p.
-        raters: d by row. Shape (rows,).
+        costs: c by row, for a recipe that fits. Shape (rows,).
         period: Which of their ratings count, and how much; None for all alike.
         now: Milliseconds since 1970: the end of a period that names none.
     """
     fitted = None
     if recipe.fit is not None:
+        if costs is None:
+            raise TypeError(f"recipe {recipe.name!r} fits, and needs costs")
         values = hood.affinities
         equations = LocalLeastSquares(
-            hood.rows,
-            values,
-            hood.starts,
-            owners=hood.owners,
-            similarities=hood.similarities,
-            raters=raters,
-            fit=recipe.fit,
+            hood.rows32, values, hood.starts, similarities=hood.similarities, costs=costs, fit=recipe.fit
         )
         fitted = equations, equations.solve(hood.query.rows, hood.query.affinities)
         weights = fitted[1].weights
@@ -315,19 +166,6 @@ def votes_of(
     if ages is not None:
         values = values * ages
     return Votes(hood, weights, values, ages, fitted)
-
-
-def _column(columns: Sequence[NDArray[Any]], dtype: type[Number]) -> NDArray[Number]:
-    return np.concatenate(columns, dtype=dtype) if columns else np.empty(0, dtype)
-
-
-def _choose(similarities: NDArray[np.float64], k: int) -> NDArray[np.intp]:
-    top = similarities.max()
-    if top <= 0:
-        return np.empty(0, np.intp)
-    order = np.argsort(-np.round(similarities / top, TIE_DIGITS), kind="stable")[:k]
-    chosen: NDArray[np.intp] = order[similarities[order] > top * NOTHING]
-    return chosen
 
 
 def top_items(

@@ -17,9 +17,10 @@ from kindred.catalog import Catalog
 from kindred.errors import InvalidArgumentError, ItemNotFoundError
 from kindred.filter_effect import FilterEffect
 from kindred.item_filter import EVERY_ITEM, ItemFilter
+from kindred.neighborhood import Neighborhood, Query
 from kindred.neighbors import NeighborFinder, NeighborQuery
 from kindred.recipes import Recipe
-from kindred.scoring import Neighborhood, Query, top_items, votes_of
+from kindred.scoring import top_items, votes_of
 
 SIMILAR = Recipe("similar items", base="default", weighting="", k=1_000, relative=True, score_damping=0.4)
 """The formula. beta weighs hits against popular items: see docs/lists.md."""
@@ -150,7 +151,7 @@ def by_raters(hood: Neighborhood, damping: NDArray[np.float64], wanted: Wanted) 
         damping: (d_j + 1)^beta. Shape (rows,).
         wanted: What may be returned.
     """
-    votes = votes_of(hood, SIMILAR, sharpness=SIMILAR.sharpness, raters=damping, period=None, now=0)
+    votes = votes_of(hood, SIMILAR, sharpness=SIMILAR.sharpness)
     scores = votes.sums() / damping
     supports = np.bincount(hood.rows, minlength=damping.size)
     rows = top_items(scores, wanted.allowed & (supports >= LEAST_SUPPORT), wanted.rank, wanted.limit)

@@ -9,12 +9,12 @@ from kindred.attribute_names import AttributeNames
 from kindred.catalog import Catalog
 from kindred.errors import InvalidArgumentError, PreconditionError
 from kindred.filter_effect import FilterEffect
+from kindred.neighborhood import Neighborhood
 from kindred.neighbors import NeighborFinder, NeighborQuery
 from kindred.opinions import OpinionReader
 from kindred.ratings import EMPTY_PROFILE
 from kindred.recipes import Recipe
 from kindred.recommendation import InlineRating
-from kindred.scoring import Neighborhood
 from kindred.stores.port import Store, point_id_of
 from kindred.user_filter import EVERY_USER, UserFilter
 
@@ -150,10 +150,9 @@ def by_similarity(hood: Neighborhood) -> list[SimilarUser]:
     rated = np.zeros(hood.query.size, np.int64)
     rated[hood.query.rows] = 1
     shared = np.add.reduceat(rated[hood.rows], hood.starts)
-    users = {
-        profile.user_id: SimilarUser(profile.user_id, *numbers)
+    return [
+        SimilarUser(profile.user_id, *numbers)
         for profile, *numbers in zip(
             hood.profiles, hood.similarities.tolist(), shared.tolist(), hood.lengths.tolist(), strict=True
         )
-    }
-    return [users[profile.user_id] for profile in hood.ranking]
+    ]

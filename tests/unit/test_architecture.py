@@ -37,6 +37,7 @@ PURE = (
     "kindred.recommendation",
     "kindred.ridge",
     "kindred.scales",
+    "kindred.neighborhood",
     "kindred.scoring",
     "kindred.segment_attributes",
     "kindred.star_curve",

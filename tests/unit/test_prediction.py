@@ -32,7 +32,7 @@ class Columns:
         """The ratings of some rows."""
         places = np.flatnonzero(np.isin(self.rows, wanted))
         columns = [wanted.tolist().index(row) for row in self.rows[places].tolist()]
-        return Raters(places, np.array(columns, np.int32), wanted.size)
+        return Raters(places, self.owners[places], np.array(columns, np.intp), wanted.size)
 
 
 def predicted(

@@ -4,9 +4,9 @@ from uuid import UUID
 import numpy as np
 import pytest
 
+from kindred.neighborhood import DecodedProfile
 from kindred.profile_cache import AskerCache, ProfileCache
 from kindred.ratings import UserProfile
-from kindred.scoring import DecodedProfile
 from kindred.stores.port import StoredUser
 
 

@@ -16,9 +16,9 @@ AFFINITIES = st.sampled_from([0.2, 0.35, 1.0, 1.2])
 PROFILES = st.lists(st.dictionaries(st.integers(0, ROWS - 1), AFFINITIES, min_size=1), min_size=1, max_size=6)
 
 
-def ragged(profiles: list[dict[int, float]]) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
+def ragged(profiles: list[dict[int, float]]) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.intp]]:
     """Rows, values and starts of profiles."""
-    rows = np.array([row for profile in profiles for row in profile], np.intp)
+    rows = np.array([row for profile in profiles for row in profile], np.int32)
     values = np.array([value for profile in profiles for value in profile.values()])
     lengths = np.array([len(profile) for profile in profiles])
     return rows, values, np.cumsum(lengths) - lengths
@@ -29,10 +29,8 @@ def equations(
 ) -> LocalLeastSquares:
     """The equations of neighbors."""
     rows, values, starts = ragged(profiles)
-    owners = np.repeat(np.arange(len(profiles)), [len(profile) for profile in profiles])
-    return LocalLeastSquares(
-        rows, values, starts, owners=owners, similarities=np.array(similarities), raters=raters, fit=fit
-    )
+    costs = np.maximum(raters, 1) ** -fit.damping
+    return LocalLeastSquares(rows, values, starts, similarities=np.array(similarities), costs=costs, fit=fit)
 
 
 def minimum(

@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kindred.neighborhood import DecodedProfile, Neighborhood, Query
 from kindred.rating_period import RatingPeriod
 from kindred.recipes import DEFAULT, RIDGE, TUTORIAL_RATINGS, TUTORIAL_SIMILARITY, Recipe
 from kindred.ridge import affinity
-from kindred.scoring import DecodedProfile, Neighborhood, Query, Votes, top_items, votes_of
+from kindred.scoring import Votes, top_items, votes_of
 
 ROWS = 12
 PREFERENCES = st.sampled_from([-0.25, 0.25, 0.625, 1.0])
-NOBODY = np.zeros(ROWS)
+COSTS = np.maximum(np.arange(ROWS) * 3.0, 1.0) ** -0.15
 
 
 def decoded(
@@ -47,7 +48,7 @@ def votes(  # noqa: PLR0917  # what a recipe is made of
     period: RatingPeriod | None = None,
 ) -> Votes:
     """What the neighbors of a query say."""
-    return votes_of(hood(profiles, query, k), recipe, sharpness=sharpness, raters=NOBODY, period=period, now=1_000)
+    return votes_of(hood(profiles, query, k), recipe, sharpness=sharpness, costs=COSTS, period=period, now=1_000)
 
 
 def supported(found: Votes, items: list[int]) -> list[int]:
@@ -57,7 +58,7 @@ def supported(found: Votes, items: list[int]) -> list[int]:
 
 def ranked(found: Neighborhood) -> list[str]:
     """The neighbors' ids, the most similar first."""
-    return [profile.user_id for profile in found.ranking]
+    return [profile.user_id for profile in found.profiles]
 
 
 class TestNeighborhood:
@@ -65,7 +66,9 @@ class TestNeighborhood:
         """A similarity is the query times the preferences over their norm, summed over what both rate."""
         users = [decoded("a", {0: 1.0, 1: -0.25, 5: 1.0}, 2.0), decoded("b", {2: 0.5}, 4.0)]
         found = hood(users, {0: 0.5, 1: 1.0, 2: 3})
-        assert found.similarities == pytest.approx([(0.5 - 0.25) / 2, 1.5 / 4])
+        assert dict(zip(ranked(found), found.similarities.tolist(), strict=True)) == pytest.approx(
+            {"a": (0.5 - 0.25) / 2, "b": 1.5 / 4}
+        )
 
     def test_the_most_similar_are_neighbors(self) -> None:
         """Of the users found, the k most similar are neighbors, the most similar first."""
@@ -107,13 +110,15 @@ class TestNeighborhood:
         users = [decoded(str(user), {0: weight}) for user, weight in enumerate([-0.25, 1.0, 0.0, 0.25])]
         assert ranked(hood(users, {0: 1.0})) == ["1", "3"]
 
-    def test_the_columns_stand_in_the_order_of_the_ids(self) -> None:
-        """Whoever is the most similar, ratings are summed up in the order of the users' ids."""
+    def test_the_columns_stand_in_the_order_of_similarity(self) -> None:
+        """In whatever order the users were found, ratings stand, and are summed up, by their users' similarity."""
         users = [decoded("a", {0: 0.25, 3: 1.0}), decoded("b", {0: -1.0}), decoded("c", {0: 1.0})]
-        found = hood(users, {0: 1.0})
-        assert [profile.user_id for profile in found.profiles] == ["a", "c"]
-        assert (found.rows.tolist(), found.owners.tolist()) == ([0, 3, 0], [0, 0, 1])
-        assert (found.starts.tolist(), found.lengths.tolist()) == ([0, 2], [2, 1])
+        for order in permutations(users):
+            found = hood([*order], {0: 1.0})
+            assert ranked(found) == ["c", "a"]
+            assert (found.rows.tolist(), found.preferences.tolist()) == ([0, 0, 3], [1.0, 0.25, 1.0])
+            assert (found.starts.tolist(), found.lengths.tolist()) == ([0, 1], [1, 2])
+            assert found.owners_of(np.arange(3)).tolist() == [0, 1, 1]
 
     @pytest.mark.parametrize(("overlap", "expected"), [(1, ["a", "b", "c"]), (2, ["b", "c"]), (3, ["c"]), (4, [])])
     def test_neighbors_share_enough_with_the_query(self, overlap: int, expected: list[str]) -> None:
@@ -224,9 +229,7 @@ class TestParts:
         query = asked(dict(zip(query_rows, random.choice([0.25, 1.0], 60).tolist(), strict=True)), rows)
 
         def say(found: list[DecodedProfile]) -> Votes:
-            return votes_of(
-                Neighborhood(found, query, 100), recipe, sharpness=2.5, raters=np.ones(rows), period=None, now=0
-            )
+            return votes_of(Neighborhood(found, query, 100), recipe, sharpness=2.5, costs=np.ones(rows))
 
         everyone = say(users)
         chosen = {profile.user_id for profile in everyone.hood.profiles}
@@ -254,7 +257,7 @@ class TestParts:
         profiles = [decoded(str(user), preferences, 1.0 + user / 8) for user, preferences in enumerate(users)]
         found = hood(profiles, query, k)
         if len(found):
-            say = votes_of(found, recipe, sharpness=recipe.sharpness, raters=np.arange(ROWS) * 3.0, period=None, now=0)
+            say = votes_of(found, recipe, sharpness=recipe.sharpness, costs=COSTS)
             parts = say.parts()
             assert parts.shape == (len(found), len(query))
             assert parts.sum(axis=1) == pytest.approx(say.weights, abs=1e-9)

@@ -1,0 +1,204 @@
+"""The neighbors of a query, and all their ratings as columns. Pure numpy: no loop over neighbors or ratings.
+
+The engine finds candidates with single-precision sums in an order of its own. Here similarities are computed again from
+the neighbors' exact ratings in double precision, so that the same data gives the same answer on every engine.
+Notation as in docs/recipes.md: q the query, s_v a stored vector, g_v = q . s_v.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Number = TypeVar("Number", bound=np.generic)
+
+TIE_DIGITS = 10
+"""Numbers that agree to this many digits of the largest one are ties: sums in another order differ by less."""
+NOTHING = 1e-13
+"""What is this small against the largest one is what rounding left of terms that cancel out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedProfile:
+    """A user's ratings, ready for scoring.
+
+    Args:
+        user_id: Whose they are.
+        rows: Rows of the rated items. Shape (n,), int32.
+        preferences: The weighting's preferences for them, exact: equal sums are ties. Shape (n,), float64.
+        affinities: v of their stars, for recipes that fit. Shape (n,), float32.
+        stars: The ratings on the five-star scale. Shape (n,), float32.
+        rated_at: Milliseconds since 1970. Shape (n,), int64.
+        norm: What the preferences are divided by in the stored vector.
+        mean: The mean of the stars.
+    """
+
+    user_id: str
+    rows: NDArray[np.int32]
+    preferences: NDArray[np.float64]
+    affinities: NDArray[np.float32]
+    stars: NDArray[np.float32]
+    rated_at: NDArray[np.int64]
+    norm: float
+    mean: float
+
+    @property
+    def nbytes(self) -> int:
+        """What its columns take in memory."""
+        columns = (self.rows, self.preferences, self.affinities, self.stars, self.rated_at)
+        return sum(column.nbytes for column in columns)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """What the neighbors are compared with.
+
+    Args:
+        rows: The rows of the rated items, each once. Shape (n,).
+        values: q of these. Shape (n,).
+        affinities: x of these, for a recipe that fits. Shape (n,).
+        size: How many rows there are in all.
+    """
+
+    rows: NDArray[np.int32]
+    values: NDArray[np.float64]
+    affinities: NDArray[np.float64]
+    size: int
+
+    def dense(self) -> NDArray[np.float64]:
+        """Q by row. Shape (size,)."""
+        by_row = np.zeros(self.size)
+        by_row[self.rows] = self.values
+        return by_row
+
+
+class Neighborhood:
+    """The neighbors of a query and their ratings, as ragged columns: one neighbor after the other.
+
+    Whatever order the users come in, the neighbors stand by similarity, ties by user id: so sums over them are the same
+    to the last bit.
+
+    Args:
+        profiles: The users found, at least one, each with at least one rating.
+        query: The query.
+        k: How many of them are neighbors, at most: the most similar, of those with a positive similarity.
+        min_overlap: How many items a neighbor shares with the query, at least.
+    """
+
+    def __init__(self, profiles: Sequence[DecodedProfile], query: Query, k: int, min_overlap: int = 1) -> None:
+        self.query = query
+        self._take(profiles)
+        similarities = np.add.reduceat(query.dense().take(self.rows) * self.preferences, self.starts)
+        similarities /= np.array([profile.norm for profile in profiles])
+        if min_overlap > 1:
+            shared = np.zeros(query.size, np.int64)
+            shared[query.rows] = 1
+            similarities[np.add.reduceat(shared[self.rows], self.starts) < min_overlap] = 0.0
+        chosen = _ranking(similarities, profiles, k)
+        self.similarities = similarities if chosen is None else similarities[chosen]
+        """g_v = sum_i q_i s_vi, all above 0. Shape (K,)."""
+        if chosen is not None:
+            self._take([profiles[place] for place in chosen.tolist()])
+
+    def _take(self, profiles: Sequence[DecodedProfile]) -> None:
+        self.profiles = profiles
+        """The neighbors, the most similar first: the order of every column here."""
+        self.lengths = np.array([profile.rows.size for profile in profiles], np.intp)
+        """How many ratings each neighbor has. Shape (K,)."""
+        self.starts: NDArray[np.intp] = np.cumsum(self.lengths) - self.lengths
+        """Where each neighbor's ratings begin. Shape (K,)."""
+        self.rows32 = joined([profile.rows for profile in profiles], np.int32)
+        """The rows of the ratings, as sparse matrices take them. Shape (m,)."""
+        self.rows = self.rows32.astype(np.intp)
+        """The same as numpy's own index type: gathering with any other one converts it each time. Shape (m,)."""
+        self.preferences = joined([profile.preferences for profile in profiles], np.float64)
+        """The weighting's preferences for the ratings. Shape (m,)."""
+
+    def __len__(self) -> int:
+        return len(self.profiles)
+
+    def make_room(self, rows: int) -> None:
+        """Makes room for rows that came after the neighbors were found, who have rated none of them.
+
+        Args:
+            rows: How many rows there are.
+        """
+        if rows != self.query.size:
+            self.query = replace(self.query, size=rows)
+
+    def owners_of(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Whose ratings some are, by the neighbor's place.
+
+        Args:
+            places: Where they stand in the columns. Shape (n,).
+
+        Returns:
+            Shape (n,).
+        """
+        return np.searchsorted(self.starts, places, side="right") - 1
+
+    def repeated(self, numbers: NDArray[Number]) -> NDArray[Number]:
+        """A number of each neighbor, repeated for each of their ratings.
+
+        Args:
+            numbers: Shape (K,).
+
+        Returns:
+            Shape (m,).
+        """
+        return np.repeat(numbers, self.lengths)
+
+    @cached_property
+    def affinities(self) -> NDArray[np.float64]:
+        """What a fit makes of the ratings, v of their stars. Shape (m,)."""
+        return joined([profile.affinities for profile in self.profiles], np.float32).astype(np.float64)
+
+    @cached_property
+    def stars(self) -> NDArray[np.float32]:
+        """The ratings on the five-star scale. Shape (m,)."""
+        return joined([profile.stars for profile in self.profiles], np.float32)
+
+    @cached_property
+    def rated_at(self) -> NDArray[np.int64]:
+        """When they were given, milliseconds since 1970. Shape (m,)."""
+        return joined([profile.rated_at for profile in self.profiles], np.int64)
+
+    @cached_property
+    def means(self) -> NDArray[np.float64]:
+        """Each neighbor's mean rating in stars. Shape (K,)."""
+        return np.array([profile.mean for profile in self.profiles])
+
+
+def joined(columns: Sequence[NDArray[Any]], dtype: type[Number]) -> NDArray[Number]:
+    """Columns one after the other, in half the time that np.concatenate takes for hundreds of short ones.
+
+    Args:
+        columns: Contiguous, all of one type.
+        dtype: That type.
+
+    Returns:
+        Read-only.
+    """
+    return np.frombuffer(b"".join(columns), dtype)  # type: ignore[arg-type]  # arrays are buffers, untyped before 3.12
+
+
+def _ranking(similarities: NDArray[np.float64], profiles: Sequence[DecodedProfile], k: int) -> NDArray[np.intp] | None:
+    """The places of the neighbors, the most similar first, ties by user id; None if that is everyone as they stand."""
+    top = similarities.max()
+    if top <= 0:
+        return np.empty(0, np.intp)
+    rounded = np.round(similarities / top, TIE_DIGITS)
+    falling = rounded[1:] < rounded[:-1]
+    if similarities.size <= k and similarities[-1] > top * NOTHING and falling.all():
+        return None
+    order = np.argsort(-rounded, kind="stable")
+    ranked = rounded[order]
+    if not (ranked[1:] < ranked[:-1]).all():
+        by_id = sorted(range(len(profiles)), key=lambda place: profiles[place].user_id)
+        order = np.array(by_id, np.intp)[np.argsort(-rounded[by_id], kind="stable")]
+    order = order[:k]
+    chosen: NDArray[np.intp] = order[similarities[order] > top * NOTHING]
+    return chosen

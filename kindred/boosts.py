@@ -105,6 +105,8 @@ def too_strong_together(boosts: Sequence[Boost], masks: ItemMasks, field: str = 
         masks: The catalog's.
         field: The path of their list.
     """
+    if not boosts:
+        return []
     together = product(factors([boost for boost in boosts if boost.factor], masks), masks.rows)
     for extreme in (together.max(initial=1.0), together.min(initial=1.0)):
         if not 1 / MAX_PRODUCT <= extreme <= MAX_PRODUCT:

@@ -190,14 +190,34 @@ def top_items(
     """
     top = scores.max(initial=0.0)
     rows = np.flatnonzero(allowed & (scores > top * NOTHING))
-    if not rows.size:
-        return rows
-    if factors is None and rows.size > limit:
+    return rows[top_places(scores[rows], top, rank[rows], limit, None if factors is None else factors[rows])]
+
+
+def top_places(
+    scores: NDArray[np.float64],
+    top: float,
+    rank: NDArray[np.int64],
+    limit: int,
+    factors: NDArray[np.float64] | None = None,
+) -> NDArray[np.intp]:
+    """The places of the highest scores; ties by rank.
+
+    Args:
+        scores: F of items that may be returned, above 0. Shape (n,).
+        top: The highest score of all items, by which it is told what ties.
+        rank: Each item's place by popularity, then item id. Shape (n,).
+        limit: How many at most.
+        factors: As for `top_items`. Shape (n,).
+
+    Returns:
+        Places, best first.
+    """
+    places = np.arange(scores.size)
+    if factors is None and scores.size > limit > 0:
         # Partial selection: everything that could tie with the last place stays for the exact sort.
-        found = scores[rows]
-        last = np.partition(found, rows.size - limit)[rows.size - limit]
-        rows = rows[found >= last - top * 10.0**-TIE_DIGITS]
-    keys = np.round(scores[rows] / top, TIE_DIGITS)
+        last = np.partition(scores, scores.size - limit)[scores.size - limit]
+        places = np.flatnonzero(scores >= last - top * 10.0**-TIE_DIGITS)
+    keys = np.round(scores[places] / top, TIE_DIGITS)
     if factors is not None:
-        keys *= factors[rows]  # after rounding: a large factor makes no ties of what others score
-    return rows[np.lexsort((rank[rows], -keys))][:limit]
+        keys *= factors[places]  # after rounding: a large factor makes no ties of what others score
+    return places[np.lexsort((rank[places], -keys))][:limit]

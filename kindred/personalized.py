@@ -1,0 +1,145 @@
+"""The items of an answer that the neighbors like: score, choose, predict, explain. Steps 5, 6 and 8."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.catalog import Catalog
+from kindred.diversity import diversify, likeness, pool_size
+from kindred.drafts import Draft, Task
+from kindred.explanations import Explainer
+from kindred.neighborhood import NOTHING, Neighborhood
+from kindred.prediction import predict
+from kindred.ratings import RatingScale
+from kindred.recipes import DEFAULT
+from kindred.recommendation import Adjustment, Explained, RecommendedItem
+from kindred.scoring import Raters, Votes, top_places, votes_of
+from kindred.timing import Step, lap
+
+
+class _Chosen(NamedTuple):
+    """The items that were chosen, best first: their rows and scores, each of shape (n,).
+
+    Args:
+        rows: Rows.
+        sums: What the neighbors' terms sum up to.
+        damped: The same, damped.
+        final: The same, boosted.
+    """
+
+    rows: NDArray[np.intp]
+    sums: NDArray[np.float64]
+    damped: NDArray[np.float64]
+    final: NDArray[np.float64]
+
+    def at(self, places: NDArray[np.intp]) -> "_Chosen":
+        """Some of them."""
+        return _Chosen(self.rows[places], self.sums[places], self.damped[places], self.final[places])
+
+
+class Personalizer:
+    """Chooses items by what neighbors say.
+
+    Args:
+        catalog: The items.
+        scale: The collection's scale.
+        predicts: Whether ratings can be predicted: not from z-scores.
+    """
+
+    def __init__(self, catalog: Catalog, scale: RatingScale, *, predicts: bool) -> None:
+        self._catalog = catalog
+        self._scale = scale
+        self._predicts = predicts
+
+    def take(self, task: Task, hood: Neighborhood, draft: Draft, limit: int) -> None:
+        """Adds what the neighbors like to an answer; what they dislike is not to fill it up either.
+
+        Args:
+            task: The request, made ready.
+            hood: Its neighbors.
+            draft: The answer so far.
+            limit: How many items to add, at most.
+        """
+        counts, request = self._catalog.counts, task.request
+        hood.make_room(self._catalog.rows)  # other calls may have added items since
+        sharpness, exponent = task.recipe.exponents(task.opinions.likes)
+        fit, damping = task.recipe.fit, counts.damping(exponent)
+        costs = None if fit is None else counts.costs(fit.damping)
+        votes = votes_of(hood, task.recipe, sharpness=sharpness, costs=costs, period=request.period, now=task.now)
+        sums = votes.sums()
+        liked = np.flatnonzero(sums > 0)  # few of all items: what follows is about these
+        scores = sums[liked] / damping[liked]
+        lap(Step.SCORE)
+        chosen = self._chosen(_Chosen(liked, sums[liked], scores, scores), votes, draft, request.diversity, limit)
+        lap(Step.FILTER)
+        draft.take(self._items(task, votes, chosen, draft))
+        if len(draft.items) < limit:
+            scores = sums / damping
+            draft.allowed[scores < -NOTHING * np.abs(scores).max(initial=0.0)] = False
+
+    def _chosen(self, liked: _Chosen, votes: Votes, draft: Draft, diversity: float, limit: int) -> _Chosen:
+        """The best of what the neighbors like and may be taken."""
+        top = liked.damped.max(initial=0.0)
+        allowed = liked.at(np.flatnonzero(draft.allowed[liked.rows] & (liked.damped > top * NOTHING)))
+        factors = None
+        if draft.factors is not None:
+            factors = draft.factors[allowed.rows]
+            allowed = allowed._replace(final=allowed.damped * factors)
+        rank = self._catalog.counts.rank[allowed.rows]
+        if not diversity or not limit:
+            return allowed.at(top_places(allowed.damped, top, rank, limit, factors))
+        pool = allowed.at(top_places(allowed.damped, top, rank, pool_size(limit), factors))
+        alike = likeness(self._catalog.content.genres(pool.rows), votes.dense(votes.raters(pool.rows)))
+        return pool.at(diversify(pool.final, alike, diversity, limit))
+
+    def _items(self, task: Task, votes: Votes, chosen: _Chosen, draft: Draft) -> list[RecommendedItem]:
+        raters = votes.raters(chosen.rows)
+        support, predicted = votes.support(raters).tolist(), self._predicted(task, votes, chosen.rows, raters)
+        found = zip(chosen.rows.tolist(), chosen.final.tolist(), support, predicted, strict=True)
+        items = [RecommendedItem(row, score, count, predicted=value) for row, score, count, value in found]
+        lap(Step.PREDICT)
+        if not items or task.request.explained is Explained.NONE:
+            return items
+        explainer = Explainer(votes, raters, task.opinions.preferences, self._scale)
+        items = [replace(item, reasons=reasons) for item, reasons in zip(items, explainer.reasons(), strict=True)]
+        if task.request.explained is Explained.FULL:
+            items = [
+                replace(item, explanation=explainer.full(place, _adjustments(chosen, place, draft.boosts)))
+                for place, item in enumerate(items)
+            ]
+        lap(Step.EXPLAIN)
+        return items
+
+    def _predicted(self, task: Task, votes: Votes, rows: NDArray[np.intp], raters: Raters) -> Sequence[float | None]:
+        """What the user may rate items, on the catalog's scale; None where no neighbor says."""
+        if not self._predicts or not rows.size:
+            return [None] * rows.size
+        hood, opinions = votes.hood, task.opinions
+        known = ~np.isnan(opinions.stars)
+        sharpness, _ = (task.recipe if task.recipe.fit is None else DEFAULT).exponents(opinions.likes)
+        stars = predict(
+            rows,
+            raters,
+            hood,
+            # Fitted weights may be negative, which is no way to average.
+            weights=(hood.similarities / hood.similarities.max()) ** sharpness,
+            user_rows=opinions.rows[known],
+            user_stars=opinions.stars[known],
+            terms=self._catalog.counts.terms,
+            ages=votes.ages,
+        )
+        # NaN alone is not equal to itself.
+        return [value if value == value else None for value in self._scale.values(stars).tolist()]  # noqa: PLR0124
+
+
+def _adjustments(chosen: _Chosen, place: int, boosts: Sequence[tuple[float, NDArray[np.bool_]]]) -> list[Adjustment]:
+    row, total, score = int(chosen.rows[place]), float(chosen.sums[place]), float(chosen.damped[place])
+    found = [Adjustment("score_damping", score - total)] if score != total else []
+    for number, (factor, mask) in enumerate(boosts):
+        if mask[row] and factor != 1:
+            found.append(Adjustment(f"boosts[{number}]", score * factor - score))
+            score *= factor
+    return found

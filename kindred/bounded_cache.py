@@ -28,9 +28,12 @@ class BoundedCache(Generic[KeyT, ValueT]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _keep(self, key: KeyT, value: ValueT, size: int) -> None:
+    def _drop(self, key: KeyT) -> None:
         if (old := self._entries.pop(key, None)) is not None:
             self._bytes -= old[0]
+
+    def _keep(self, key: KeyT, value: ValueT, size: int) -> None:
+        self._drop(key)
         self._entries[key] = (size, value)
         self._bytes += size
         while self._bytes > self._capacity and self._entries:

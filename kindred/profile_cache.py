@@ -1,13 +1,12 @@
-"""Profiles in memory, bounded by bytes; what was not used for the longest time goes first."""
+"""Neighbors' profiles in memory, bounded by bytes; what was not used for the longest time goes first."""
 
 from collections.abc import Sequence
-from sys import getsizeof
+from typing import cast
 
-from kindred.bounded_cache import BoundedCache
 from kindred.neighborhood import DecodedProfile
-from kindred.stores.port import PointId, StoredUser
+from kindred.stores.port import PointId
 
-_OVERHEAD = 600
+_OVERHEAD = 660
 """Bytes that an entry takes beside its arrays: objects, keys and the user id; measured with sys.getsizeof."""
 
 
@@ -42,16 +41,15 @@ class ProfileCache:
             point_ids: The points.
             versions: The versions that the search saw.
         """
-        entries = map(self._young.get, point_ids)
-        found = [
-            entry[1] if entry is not None and entry[0] == version else None
-            for entry, version in zip(entries, versions, strict=True)
+        entries = list(map(self._young.get, point_ids))
+        if entries and None not in entries:
+            held, profiles = zip(*cast("list[tuple[int, DecodedProfile]]", entries), strict=True)
+            if held == tuple(versions):  # nearly always, and fast
+                return list(profiles)
+        return [
+            entry[1] if entry is not None and entry[0] == version else self._aged(point_id, version)
+            for point_id, entry, version in zip(point_ids, entries, versions, strict=True)
         ]
-        if None in found and self._old:
-            for place, profile in enumerate(found):
-                if profile is None:
-                    found[place] = self._aged(point_ids[place], versions[place])
-        return found
 
     def put(self, point_id: PointId, version: int, profile: DecodedProfile) -> None:
         """Keeps a profile.
@@ -85,25 +83,3 @@ class ProfileCache:
 
 def _size(profile: DecodedProfile) -> int:
     return profile.nbytes + _OVERHEAD
-
-
-class AskerCache(BoundedCache[str, StoredUser]):
-    """Users as they were when they last asked: what to search with while their profile is read again."""
-
-    def get(self, user_ids: Sequence[str]) -> dict[str, StoredUser] | None:
-        """The users by id, if every one of them is there; else None."""
-        found = {}
-        for user_id in user_ids:
-            if (entry := self._entries.get(user_id)) is None:
-                return None
-            self._entries.move_to_end(user_id)
-            found[user_id] = entry[1]
-        return found
-
-    def put(self, user_id: str, user: StoredUser) -> None:
-        """Keeps a user."""
-        profile = user.profile
-        size = profile.items.nbytes + profile.values.nbytes + profile.rated_at.nbytes + _OVERHEAD
-        for name, value in profile.attributes.items():
-            size += getsizeof(name) + getsizeof(value)
-        self._keep(user_id, user, size)

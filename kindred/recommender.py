@@ -13,17 +13,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kindred.asker_cache import AskerCache
 from kindred.attribute_filter import AttributeFilter
 from kindred.attribute_names import AttributeNames
 from kindred.boosts import too_strong_together, unknown_in_boosts
 from kindred.catalog import Catalog
-from kindred.composer import Composer, Segment, Task
+from kindred.composer import Composer
+from kindred.drafts import Segment, Task
 from kindred.errors import FieldViolation, InvalidArgumentError, ItemNotFoundError, KindredError, PreconditionError
 from kindred.filter_effect import FilterEffect
 from kindred.neighborhood import Neighborhood
 from kindred.neighbors import NeighborFinder, NeighborQuery
 from kindred.opinions import OpinionReader
-from kindred.profile_cache import AskerCache, ProfileCache
+from kindred.profile_cache import ProfileCache
 from kindred.ratings import EMPTY_PROFILE, Attributes
 from kindred.recipes import Recipe, default_recipe, wrong_numbers
 from kindred.recommendation import Counterfactual, Explained, RecommendationAnswer, RecommendationRequest
@@ -86,7 +88,7 @@ class Recommender:
         self._finder = NeighborFinder(store, catalog, cache)
         self._segments = segments
         self._names = AttributeNames(store)
-        self._askers = AskerCache(_ASKERS_BYTES)
+        self._askers: AskerCache[str] = AskerCache(_ASKERS_BYTES)
         metadata = store.metadata
         self._weighting = metadata.weighting.name
         self._reader = OpinionReader(catalog, metadata.weighting, metadata.scale)
@@ -128,12 +130,13 @@ class Recommender:
         unknown = [await self._names.check(request.neighbors, "neighbors.filter") for request in requests]
         lap(Step.CHECK)
         user_ids = [request.user_id for request in requests if request.user_id is not None]
-        guess = self._askers.get(user_ids) if user_ids and self._store.shared else None
-        if guess is None:
+        asked_before = self._askers.get(user_ids) if user_ids and self._store.shared else None
+        if asked_before is None:
             known = await self._stored(user_ids)
             lap(Step.PROFILE)
             attempt = await self._attempt(requests, unknown, known)
         else:
+            guess = dict(zip(user_ids, asked_before, strict=True))
             # One round trip instead of two: searches with what they rated when they last asked, and reads what they
             # rate now. Only if that is the same does the answer count.
             known, attempt = await asyncio.gather(self._stored(user_ids), self._attempt(requests, unknown, guess))

@@ -15,6 +15,7 @@ from typing import Self, cast
 
 import qdrant_edge as qe
 
+from kindred.asker_cache import AskerCache
 from kindred.errors import SchemaError, StoreLoadedError, StoreNotLoadedError
 from kindred.items import CatalogEntry
 from kindred.stores.clauses import ATTRIBUTES, WITH_ATTRIBUTES, Clauses, having
@@ -61,6 +62,7 @@ One alone would spare each search some processor time, but making it takes half 
 _BYTES_A_RATING = 6
 """In what the engine counts as the size of a segment's vectors, about."""
 _SLACK = 1.25
+_ASKERS_BYTES = 16 * 2**20
 
 
 def _read_metadata(path: Path, oldest: int) -> CollectionMetadata:
@@ -93,6 +95,7 @@ class EdgeStore:
         self._users = users
         self._items = items
         self._indexed = indexed
+        self._askers: AskerCache[PointId] = AskerCache(_ASKERS_BYTES)
         self._closed = False
 
     @classmethod
@@ -164,10 +167,15 @@ class EdgeStore:
 
     async def users(self, point_ids: Sequence[PointId]) -> list[StoredUser | None]:
         """See `Store.users`."""
+        if len(point_ids) == 1 and (asked_before := self._askers.get(point_ids)) is not None:
+            return [*asked_before]
         found = {
             point_id: read_user(point_id, payload) for point_id, payload in self._read(self._users, point_ids, True)
         }
-        return [found.get(point_id) for point_id in point_ids]
+        users = [found.get(point_id) for point_id in point_ids]
+        if len(users) == 1 and users[0] is not None and self._data_dir is not None:
+            self._askers.put(point_ids[0], users[0])
+        return users
 
     async def write_users(self, writes: Sequence[UserWrite]) -> list[bool]:
         """See `Store.write_users`."""
@@ -176,6 +184,7 @@ class EdgeStore:
         current = [revisions.get(id_, 0) == write.user.revision - 1 for id_, write in zip(ids, writes, strict=True)]
         points = [user_parts(write).point() for write, is_current in zip(writes, current, strict=True) if is_current]
         if points:
+            self._askers.drop(ids)
             engine(lambda: self._users.update(qe.UpdateOperation.upsert_points(points)))
         return current
 

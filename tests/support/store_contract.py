@@ -210,6 +210,22 @@ class StoreContract:
             assert await found(store, {9: 1.0}) == []
             assert await found(store, {2: 1.0}) == ["ann"]
 
+    @pytest.mark.parametrize("user_id", ["7", "ann"])
+    async def test_who_is_read_again_and_again_is_read_as_written(self, load: Load, user_id: str) -> None:
+        """Somebody who is read alone, as whoever asks is, is each time as the last write left them."""
+        store = await load([write(user_id, profile_of({1: 5.0}))])
+        for revision in range(2, 6):
+            profile = profile_of({1: 5.0, revision: 4.0})
+            for _ in range(2):
+                [before] = await store.users([point_id_of(user_id)])
+                assert before is not None
+                assert before.revision == revision - 1
+            assert await store.write_users([write("other", profile, 1), write(user_id, profile, revision)]) == [
+                revision == 2,
+                True,
+            ]
+            assert await store.users([point_id_of(user_id)]) == [StoredUser(user_id, profile, revision)]
+
     @pytest.mark.parametrize("user_id", ["8", "bob"])
     async def test_a_first_write_needs_nobody_there(self, load: Load, user_id: str) -> None:
         """Revision 1 is written only where nobody is, and a later revision only where somebody is."""

@@ -5,16 +5,14 @@ import numpy as np
 import pytest
 
 from kindred.neighborhood import DecodedProfile
-from kindred.profile_cache import AskerCache, ProfileCache
-from kindred.ratings import UserProfile
-from kindred.stores.port import StoredUser
+from kindred.profile_cache import ProfileCache
 
 
 def decoded(user_id: str, ratings: int = 100) -> DecodedProfile:
     """A profile with so many ratings: 28 bytes each, in arrays."""
     rows = np.arange(ratings, dtype=np.int32)
     stars, times = np.ones(ratings, np.float32), np.zeros(ratings, np.int64)
-    return DecodedProfile(user_id, rows, np.ones(ratings), stars, stars, times, 1.0, 1.0)
+    return DecodedProfile(user_id, rows, np.ones(ratings), stars, stars, times, np.array([ratings, 1.0, 1.0]))
 
 
 class TestProfileCache:
@@ -92,33 +90,3 @@ def _size_of_one() -> int:
     cache = ProfileCache(2**20)
     cache.put(1, 1, decoded("1"))
     return cache.bytes
-
-
-class TestAskerCache:
-    def test_all_or_none_are_remembered(self) -> None:
-        """Users come back as they were put, if every one asked for is there."""
-        cache = AskerCache(2**20)
-        users = {name: StoredUser(name, UserProfile(), 1) for name in ("7", "ann")}
-        for name, user in users.items():
-            cache.put(name, user)
-        assert cache.get(["ann", "7"]) == users
-        assert cache.get(["7", "bob"]) is None
-        assert cache.get([]) == {}
-
-    def test_the_ones_who_asked_last_stay(self) -> None:
-        """No more bytes are held than allowed; who has not asked for longest goes first."""
-        cache = AskerCache(100_000)
-        for number in range(1_000):
-            cache.put(str(number), StoredUser(str(number), UserProfile(np.arange(10, dtype=np.uint32)), 1))
-            assert cache.get(["0"]) is not None
-        assert 50_000 < cache.bytes <= 100_000
-        assert cache.get(["999"]) is not None
-        assert cache.get(["1"]) is None
-
-    def test_attributes_count(self) -> None:
-        """What is known of users takes memory, too: no more of them are kept than fit."""
-        cache = AskerCache(100_000)
-        for number in range(1_000):
-            profile = UserProfile(attributes={f"{number} attribute {place}": "x" * 1_000 for place in range(10)})
-            cache.put(str(number), StoredUser(str(number), profile, 1))
-        assert 1 <= len(cache) <= 10

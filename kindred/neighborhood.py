@@ -20,6 +20,9 @@ TIE_DIGITS = 10
 NOTHING = 1e-13
 """What is this small against the largest one is what rounding left of terms that cancel out."""
 
+_COUNT, _NORM, _MEAN = range(3)
+"""What a profile's numbers are."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedProfile:
@@ -32,8 +35,8 @@ class DecodedProfile:
         affinities: v of their stars, for recipes that fit. Shape (n,), float32.
         stars: The ratings on the five-star scale. Shape (n,), float32.
         rated_at: Milliseconds since 1970. Shape (n,), int64.
-        norm: What the preferences are divided by in the stored vector.
-        mean: The mean of the stars.
+        numbers: How many they are; what the preferences are divided by in the stored vector; the mean of the stars.
+            Shape (3,), float64.
     """
 
     user_id: str
@@ -42,13 +45,12 @@ class DecodedProfile:
     affinities: NDArray[np.float32]
     stars: NDArray[np.float32]
     rated_at: NDArray[np.int64]
-    norm: float
-    mean: float
+    numbers: NDArray[np.float64]
 
     @property
     def nbytes(self) -> int:
         """What its columns take in memory."""
-        columns = (self.rows, self.preferences, self.affinities, self.stars, self.rated_at)
+        columns = (self.rows, self.preferences, self.affinities, self.stars, self.rated_at, self.numbers)
         return sum(column.nbytes for column in columns)
 
 
@@ -92,7 +94,7 @@ class Neighborhood:
         self.query = query
         self._take(profiles)
         similarities = np.add.reduceat(query.dense().take(self.rows) * self.preferences, self.starts)
-        similarities /= np.array([profile.norm for profile in profiles])
+        similarities /= self._numbers[:, _NORM]
         if min_overlap > 1:
             shared = np.zeros(query.size, np.int64)
             shared[query.rows] = 1
@@ -106,7 +108,8 @@ class Neighborhood:
     def _take(self, profiles: Sequence[DecodedProfile]) -> None:
         self.profiles = profiles
         """The neighbors, the most similar first: the order of every column here."""
-        self.lengths = np.array([profile.rows.size for profile in profiles], np.intp)
+        self._numbers = joined([profile.numbers for profile in profiles], np.float64).reshape(-1, 3)
+        self.lengths = self._numbers[:, _COUNT].astype(np.intp)
         """How many ratings each neighbor has. Shape (K,)."""
         self.starts: NDArray[np.intp] = np.cumsum(self.lengths) - self.lengths
         """Where each neighbor's ratings begin. Shape (K,)."""
@@ -166,10 +169,10 @@ class Neighborhood:
         """When they were given, milliseconds since 1970. Shape (m,)."""
         return joined([profile.rated_at for profile in self.profiles], np.int64)
 
-    @cached_property
+    @property
     def means(self) -> NDArray[np.float64]:
         """Each neighbor's mean rating in stars. Shape (K,)."""
-        return np.array([profile.mean for profile in self.profiles])
+        return self._numbers[:, _MEAN]
 
 
 def joined(columns: Sequence[NDArray[Any]], dtype: type[Number]) -> NDArray[Number]:

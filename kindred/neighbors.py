@@ -177,8 +177,7 @@ class NeighborFinder:
             affinities=affinity(stars).astype(np.float32),
             stars=stars,
             rated_at=user.profile.rated_at[current],
-            norm=float(norm),
-            mean=float(stars.mean(dtype=np.float64)),
+            numbers=np.array([stars.size, norm, stars.mean(dtype=np.float64)]),
         )
 
 

@@ -55,7 +55,7 @@ class Opinions:
         values = self.preferences
         affinities = np.where(np.isnan(self.stars), 0.0, affinity(self.stars)) if recipe.fit else self.preferences
         if recipe.query_damping:
-            values = values / np.maximum(catalog.counts.rated[self.rows], 1.0) ** recipe.query_damping
+            values = values * catalog.counts.costs(recipe.query_damping)[self.rows]
         if recipe.recency_half_life is not None:
             newer = self.rated_at.size - np.searchsorted(np.sort(self.rated_at), self.rated_at, side="right")
             floor = recipe.recency_floor

@@ -55,8 +55,14 @@ def liking(stars: NDArray[np.floating]) -> NDArray[np.float64]:
     Returns:
         The liking, same shape, -1/4 to 1.
     """
-    phi: NDArray[np.float64] = -0.25 + 0.5 * np.clip(stars - 2.0, 0.0, 1.0) + 0.75 * np.clip(stars - 3.0, 0.0, 1.0)
+    phi: NDArray[np.float64] = -0.25 + 0.5 * _ramp(stars - 2.0) + 0.75 * _ramp(stars - 3.0)
     return phi
+
+
+def _ramp(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Values, no lower than 0 and no higher than 1: np.clip takes twice as long for a hundred of them."""
+    ramp: NDArray[np.float64] = np.minimum(np.maximum(values, 0.0), 1.0)
+    return ramp
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class Checks:
 
     def known(self, value: int, enum: Any, field: str) -> None:
         """A value that its enum has in this version."""
-        if value not in enum.values():
+        if value not in enum.DESCRIPTOR.values_by_number:
             self.wrong(field, f"has the unknown value {value}; known are {', '.join(enum.keys())}")
 
     def done(self) -> None:

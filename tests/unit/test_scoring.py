@@ -25,7 +25,9 @@ def decoded(
     stars = np.full(rows.size, 4.0, np.float32)
     times = np.array([(rated_at or {}).get(row, 0) for row in preferences], np.int64)
     values = np.array([*preferences.values()], np.float64)
-    return DecodedProfile(user_id, rows, values, affinity(stars).astype(np.float32), stars, times, norm, 4.0)
+    return DecodedProfile(
+        user_id, rows, values, affinity(stars).astype(np.float32), stars, times, np.array([rows.size, norm, 4.0])
+    )
 
 
 def asked(values: dict[int, float], rows: int = ROWS) -> Query:
@@ -220,8 +222,7 @@ class TestParts:
                 random.choice([0.2, 0.35, 1.1], size).astype(np.float32),
                 random.choice([1.0, 3.0, 4.5], size).astype(np.float32),
                 np.zeros(size, np.int64),
-                float(np.sqrt(5 + size)),
-                3.0,
+                np.array([size, np.sqrt(5 + size), 3.0]),
             )
             for user, size in enumerate(random.integers(20, 200, 600).tolist())
         ]

@@ -60,7 +60,7 @@ class Catalog:
 
     @property
     def content(self) -> ContentIndex:
-        """What items share in genres and tags: made when it is first asked for after a change of the items."""
+        """What items share in genres and tags: made when it is first asked for, and follows the items."""
         if self._content is None:
             self._content = ContentIndex(self._items)
         return self._content
@@ -79,6 +79,7 @@ class Catalog:
             entries: Items as stored, each index once.
         """
         rows, rated, liked = [], [], []
+        renamed: dict[int, str] = {}
         for entry in entries:
             row = self._row_of_index.get(entry.index)
             if row is None:
@@ -88,6 +89,8 @@ class Catalog:
                     if self._row_of_external_id.get(name := f"{scheme}:{external_id}") == row:
                         del self._row_of_external_id[name]
                 old, self._items[row] = self._items[row], entry.item
+                if entry.item.item_id != old.item_id:  # ratings came before the item
+                    renamed[row] = entry.item.item_id
                 self._changed(row, old)
             self._row_of_id[entry.item.item_id] = row
             for scheme, external_id in entry.item.external_ids.items():
@@ -96,7 +99,9 @@ class Catalog:
             rows.append(row)
             rated.append(entry.rated_count)
             liked.append(entry.liked_count)
-        self._arrange()
+        self._grow()
+        if renamed:
+            self.counts.rename(renamed)
         self._listed[rows] = True
         self.counts.put(np.array(rows, np.int64), np.array(rated, np.float64), np.array(liked, np.float64))
 
@@ -140,7 +145,7 @@ class Catalog:
         if not known.all():
             for index in np.unique(indexes[~known]).tolist():
                 self._append(index, Item(str(index)))
-            self._arrange()
+            self._grow()
             return self.rows_of(indexes)
         return self._sorted_rows[places]
 
@@ -176,12 +181,19 @@ class Catalog:
         """Tells whoever follows the items that a row is new, or has another item than the old one."""
         if self._masks is not None:
             self._masks.replace(row, old, self._items[row])
+        if self._content is not None:
+            self._content.replace(row, old, self._items[row])
 
-    def _arrange(self) -> None:
-        """Brings the arrays up to the items."""
-        self._content = None
-        self._index_of_row = np.array(self._indexes, np.uint32)
-        self._sorted_rows = np.argsort(self._index_of_row, kind="stable").astype(np.int32)
-        self._sorted_indexes = self._index_of_row[self._sorted_rows]
-        self._listed = np.pad(self._listed, (0, self.rows - self._listed.size))
-        self.counts.grow([item.item_id for item in self._items])
+    def _grow(self) -> None:
+        """Brings the arrays up to the rows that were appended: by copies of them, without sorting what is there."""
+        rows = range(self._index_of_row.size, self.rows)
+        if not rows:
+            return
+        new = np.array(self._indexes[rows.start :], np.uint32)
+        order = np.argsort(new)
+        places = np.searchsorted(self._sorted_indexes, new[order])
+        self._sorted_indexes = np.insert(self._sorted_indexes, places, new[order])
+        self._sorted_rows = np.insert(self._sorted_rows, places, order + rows.start)
+        self._index_of_row = np.concatenate((self._index_of_row, new))
+        self._listed = np.concatenate((self._listed, np.zeros(new.size, np.bool_)))
+        self.counts.grow([self._items[row].item_id for row in rows])

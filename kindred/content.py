@@ -8,6 +8,7 @@ they like, and item i is like it by cos(x_i, y) = x_i . y / |y|. Items without a
 """
 
 from collections.abc import Sequence
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,40 +17,43 @@ from kindred.items import Item
 
 _BLOCK = 1_024
 """Words that are compared at once: bounds the memory, however many words the items have."""
+_ROOM = 1_000
+"""Words that no item has any more keep their numbers, until they are more than so many and than the others."""
 
 
 class ContentIndex:
     """The vectors of a catalog's items: word numbers and values one row after the other, as columns.
 
     Args:
-        items: The items by row.
+        items: The items by row; what is appended or replaced is told to `replace`.
     """
 
     def __init__(self, items: Sequence[Item]) -> None:
-        numbers: dict[tuple[bool, str], int] = {}
-        words: list[int] = []
-        lengths: list[int] = []
-        known: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = {}  # many items have the same few genres
-        for item in items:
-            key = (item.genres, item.tags)
-            if (found := known.get(key)) is None:
-                named = {(False, genre.casefold()): None for genre in item.genres}
-                named |= {(True, tag.casefold()): None for tag in item.tags}
-                found = known[key] = [numbers.setdefault(word, len(numbers)) for word in named]
-            words += found
-            lengths.append(len(found))
-        self._words = np.array(words, np.intp)
-        self._lengths = np.array(lengths, np.intp)
-        self._starts = np.cumsum(self._lengths) - self._lengths
-        self._owners = np.repeat(np.arange(self._lengths.size), self._lengths)
-        self._is_genre = np.array([not is_tag for is_tag, _ in numbers], np.bool_)
-        have = np.bincount(self._words, minlength=len(numbers))
-        self._values = np.log1p(np.count_nonzero(self._lengths) / have)[self._words]
-        self._values /= np.sqrt(np.bincount(self._owners, self._values**2, self.rows))[self._owners]
+        self._number_of: dict[tuple[bool, str], int] = {}
+        self._words = np.empty(0, np.intp)
+        self._owners = np.empty(0, np.intp)
+        self._lengths = np.empty(0, np.intp)
+        self._starts = np.empty(0, np.intp)
+        self._values = np.empty(0)
+        self._is_genre = np.empty(0, np.bool_)
+        self._pending = {row: self._numbers(item) for row, item in enumerate(items)}
+        self._settle()
+
+    def replace(self, row: int, old: Item | None, new: Item) -> None:
+        """Follows a change of the items.
+
+        Args:
+            row: The row that is new or replaced.
+            old: What was there; None if the row is new.
+            new: What is there now.
+        """
+        if old is None or (old.genres, old.tags) != (new.genres, new.tags):
+            self._pending[row] = self._numbers(new)
 
     @property
     def rows(self) -> int:
         """How many rows there are."""
+        self._settle()
         return self._lengths.size
 
     def likeness(self, rows: NDArray[np.integer], weights: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -109,8 +113,52 @@ class ContentIndex:
         found[owners, places] = 1.0
         return found
 
+    def _numbers(self, item: Item) -> list[int]:
+        """The numbers of an item's words, each once."""
+        number_of = self._number_of
+        found = [number_of.setdefault((False, genre.casefold()), len(number_of)) for genre in item.genres]
+        found += [number_of.setdefault((True, tag.casefold()), len(number_of)) for tag in item.tags]
+        return found if len(found) == len(set(found)) else list(dict.fromkeys(found))
+
+    def _settle(self) -> None:
+        """Brings the columns up to the items: what has changed is put in among what has not."""
+        if not self._pending:
+            return
+        rows = np.fromiter(self._pending, np.intp)
+        lengths = np.array([len(words) for words in self._pending.values()], np.intp)
+        new = np.fromiter(chain.from_iterable(self._pending.values()), np.intp)
+        self._pending = {}
+        self._lengths = np.concatenate((self._lengths, np.zeros(max(0, rows.max() + 1 - self._lengths.size), np.intp)))
+        if not new.size and not self._lengths[rows].any():  # items of which nothing is known yet
+            self._starts = np.cumsum(self._lengths) - self._lengths
+            return
+        self._lengths[rows] = 0
+        stays = self._lengths[self._owners] > 0
+        self._lengths[rows] = lengths
+        owners = np.concatenate((self._owners[stays], np.repeat(rows, lengths)))
+        order = np.argsort(owners, kind="stable")  # little time where most are in order already
+        self._owners = owners[order]
+        self._words = np.concatenate((self._words[stays], new))[order]
+        self._starts = np.cumsum(self._lengths) - self._lengths
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """Makes the values: one item's words change how rare a word is, and so the values of all."""
+        named = [not is_tag for is_tag, _ in islice(self._number_of, self._is_genre.size, None)]
+        self._is_genre = np.concatenate((self._is_genre, np.array(named, np.bool_)))
+        have = np.bincount(self._words, minlength=len(self._number_of))
+        there = np.flatnonzero(have)
+        if have.size > 2 * there.size + _ROOM:
+            names = list(self._number_of)
+            self._number_of = {names[number]: place for place, number in enumerate(there.tolist())}
+            self._words = np.searchsorted(there, self._words)
+            self._is_genre, have = self._is_genre[there], have[there]
+        self._values = np.log1p(np.count_nonzero(self._lengths) / np.maximum(have, 1))[self._words]
+        self._values /= np.sqrt(np.bincount(self._owners, self._values**2, self._lengths.size))[self._owners]
+
     def _entries(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """The places of these rows' words in the columns, and whose they are: a place in `rows`."""
+        self._settle()
         lengths = self._lengths[rows]
         owners = np.repeat(np.arange(rows.size), lengths)
         within = np.arange(owners.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)

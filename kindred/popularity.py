@@ -3,11 +3,12 @@
 The counts are kept with the items, refreshed in the background (see kindred/recount.py), and may lag a little.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kindred.id_order import IdOrder
 from kindred.prediction import item_terms
 from kindred.ratings import RatingScale, UserProfile
 from kindred.star_curve import LIKED_FROM
@@ -22,7 +23,7 @@ class ItemCounts:
     def __init__(self) -> None:
         self.rated = np.empty(0)
         self.liked = np.empty(0)
-        self._id_rank = np.empty(0, np.int64)
+        self._ids = IdOrder()
         self._order: NDArray[np.int64] | None = None
         self._rank: NDArray[np.int64] | None = None
         self._damping: dict[float, NDArray[np.float64]] = {}
@@ -33,13 +34,21 @@ class ItemCounts:
         """Makes room for new rows, with counts of 0.
 
         Args:
-            item_ids: The ids of all rows, old and new.
+            item_ids: The ids of the new rows.
         """
-        new = len(item_ids) - self.rated.size
-        self.rated = np.pad(self.rated, (0, new))
-        self.liked = np.pad(self.liked, (0, new))
-        self._id_rank = np.empty(len(item_ids), np.int64)
-        self._id_rank[sorted(range(len(item_ids)), key=item_ids.__getitem__)] = np.arange(len(item_ids))
+        none = np.zeros(len(item_ids))
+        self.rated = np.concatenate((self.rated, none))
+        self.liked = np.concatenate((self.liked, none))
+        self._ids.append(item_ids)
+        self._changed()
+
+    def rename(self, item_ids: Mapping[int, str]) -> None:
+        """Gives rows other ids than they had.
+
+        Args:
+            item_ids: The id of each such row.
+        """
+        self._ids.rename(item_ids)
         self._changed()
 
     def put(self, rows: NDArray[np.integer], rated: NDArray[np.number], liked: NDArray[np.number]) -> None:
@@ -50,6 +59,8 @@ class ItemCounts:
             rated: d_i, how many users have rated each. Shape (n,).
             liked: L_i, how many of them like it. Shape (n,).
         """
+        if np.array_equal(self.rated[rows], rated) and np.array_equal(self.liked[rows], liked):
+            return  # an item with a new title: what follows from the counts stays
         self.rated[rows] = rated
         self.liked[rows] = liked
         self._changed()
@@ -57,13 +68,15 @@ class ItemCounts:
     @property
     def id_rank(self) -> NDArray[np.int64]:
         """Each row's place by item id. Shape (rows,)."""
-        return self._id_rank
+        return self._ids.rank
 
     @property
     def order(self) -> NDArray[np.int64]:
         """The rows by likes, the most liked first; ties by item id. Shape (rows,)."""
         if self._order is None:
-            self._order = np.lexsort((self._id_rank, -self.liked))
+            # Both keys in one whole number: numpy sorts those ten times as fast as by two keys.
+            likes = (self.liked.max(initial=0) - self.liked).astype(np.int64)
+            self._order = np.argsort((likes << self.liked.size.bit_length()) | self._ids.rank)
         return self._order
 
     @property

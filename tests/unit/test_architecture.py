@@ -20,6 +20,7 @@ PURE = (
     "kindred.explanations",
     "kindred.filter_checks",
     "kindred.filter_effect",
+    "kindred.id_order",
     "kindred.item_filter",
     "kindred.item_filter_checks",
     "kindred.item_index",

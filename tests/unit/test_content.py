@@ -120,12 +120,29 @@ class TestGenres:
 
 class TestCatalog:
     def test_the_index_follows_the_items(self) -> None:
-        """The catalog's index is made once, and again after an item is replaced or added."""
+        """The catalog's index is made once, and follows the items that are replaced or added."""
         catalog = Catalog(CatalogEntry(place, item) for place, item in enumerate(FILMS))
         first = catalog.content
         assert catalog.content is first
         catalog.put([CatalogEntry(3, Item("3", genres=("War",)))])
-        assert catalog.content is not first
+        assert catalog.content is first
         assert catalog.content.row_likeness(rows(3), rows(0))[0, 0] > 0
         catalog.rows_of(np.array([99], np.uint32))
         assert catalog.content.likeness(rows(0), np.ones(1)).shape == (catalog.rows,) == (7,)
+
+    def test_words_come_and_go(self) -> None:
+        """However many words there have been, only those that items have now count."""
+        items = [*FILMS, Item("6", tags=("passing",))]
+        index = ContentIndex(items)
+        for turn in range(3):
+            for number in range(2_500 * turn, 2_500 * (turn + 1)):
+                new = Item("6", genres=(f"genre {number}", "War"), tags=(f"tag {number}", "space"))
+                index.replace(6, items[6], new)
+                items[6] = new
+            index.replace(0, FILMS[0], FILMS[0])
+            anew = ContentIndex(items)
+            assert index.row_likeness(np.arange(7), np.arange(7)) == pytest.approx(
+                anew.row_likeness(np.arange(7), np.arange(7)), abs=1e-12
+            )
+            assert index.likeness(rows(6, 2), np.ones(2)) == pytest.approx(anew.likeness(rows(6, 2), np.ones(2)))
+            assert index.genres(rows(6, 0)).tolist() == [[0.0, 1.0, 1.0], [1.0, 1.0, 0.0]]

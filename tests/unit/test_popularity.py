@@ -32,7 +32,7 @@ class TestItemCounts:
         """Growing keeps the old counts and adds zeros, and ids that come later take their place among the ties."""
         counts = counts_of(["b", "d"], [0, 7])
         assert counts.order.tolist() == [1, 0]
-        counts.grow(["b", "d", "c", "a"])
+        counts.grow(["c", "a"])
         assert counts.liked.tolist() == [0, 7, 0, 0]
         assert counts.rated.tolist() == [0, 14, 0, 0]
         assert counts.order.tolist() == [1, 3, 0, 2]

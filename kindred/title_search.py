@@ -13,6 +13,8 @@ def words_of(text: str) -> list[str]:
     Args:
         text: Any text.
     """
+    if text.isascii():  # nothing to take away from it: it takes a tenth of the time
+        return _WORD.findall(text.lower())
     decomposed = unicodedata.normalize("NFKD", text)
     return _WORD.findall("".join(char for char in decomposed if not unicodedata.combining(char)).casefold())
 

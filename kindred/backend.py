@@ -1,5 +1,6 @@
 """Everything that the doors share in one process, made from a store."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -74,7 +75,10 @@ class Backend:
         """
         store = await open_store(settings)
         try:
-            return cls.over(store, Catalog(await store.items()), settings, freshness)
+            entries = await store.items()
+            # In a thread: while a collection is swapped in, the calls on the one before go on.
+            catalog = await asyncio.to_thread(lambda: Catalog(entries).prepare())
+            return cls.over(store, catalog, settings, freshness)
         except BaseException:
             await store.close()
             raise

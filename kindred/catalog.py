@@ -5,12 +5,14 @@ anywhere below 2^32, rows are dense, and a row never changes while the process r
 """
 
 from collections.abc import Iterable
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kindred.content import ContentIndex
 from kindred.item_filter import ItemFilter
+from kindred.item_indexes import KINDS
 from kindred.item_masks import ItemMasks
 from kindred.items import CatalogEntry, Item
 from kindred.popularity import ItemCounts
@@ -71,6 +73,13 @@ class Catalog:
         if self._masks is None:
             self._masks = ItemMasks(self._items, self.row_of)
         return self._masks
+
+    def prepare(self) -> Self:
+        """Makes now what is else made when it is first asked for: at 60,000 items that takes half a second."""
+        for kind in KINDS:
+            self.masks.indexes.names(kind)
+        _ = self.masks.indexes.years, self.content, self.counts.rank
+        return self
 
     def put(self, entries: Iterable[CatalogEntry]) -> None:
         """Adds items, and replaces those that are there, counts included.

@@ -4,7 +4,7 @@ Pure.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from kindred.attribute_columns import AttributeColumn
 from kindred.items import Item
@@ -12,6 +12,7 @@ from kindred.word_index import WordIndex
 
 Kind = Literal["genres", "tags", "attributes"]
 """What has names."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class ItemIndexes:

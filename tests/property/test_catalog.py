@@ -102,10 +102,12 @@ def assert_equal(catalog: Catalog, again: Catalog) -> None:
         assert ids(catalog, catalog.search(query, FILTER)) == ids(again, again.search(query, FILTER))
 
 
-@given(st.lists(CHANGES, min_size=1, max_size=8), st.integers(0, 7))
-def test_what_followed_equals_what_is_made_anew(changes: list[Change], first_look: int) -> None:
-    """After any changes, looked at after each or only in the end, a catalog says what one of the same items says."""
+@given(st.lists(CHANGES, min_size=1, max_size=8), st.integers(0, 7), st.booleans())
+def test_what_followed_equals_what_is_made_anew(changes: list[Change], first_look: int, prepared: bool) -> None:
+    """After any changes, whenever it is looked at first, a catalog says what one of the same items says."""
     catalog = Catalog([])
+    if prepared:
+        catalog.prepare()
     for place, change in enumerate(changes):
         apply(catalog, change)
         if place >= first_look:

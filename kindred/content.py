@@ -7,6 +7,7 @@ above 0 even for a word that all have). An item's vector x_i has idf_w for each 
 they like, and item i is like it by cos(x_i, y) = x_i . y / |y|. Items without a word are like nothing.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import chain, islice
 
@@ -124,23 +125,22 @@ class ContentIndex:
         """Brings the columns up to the items: what has changed is put in among what has not."""
         if not self._pending:
             return
-        rows = np.fromiter(self._pending, np.intp)
-        lengths = np.array([len(words) for words in self._pending.values()], np.intp)
-        new = np.fromiter(chain.from_iterable(self._pending.values()), np.intp)
-        self._pending = {}
-        self._lengths = np.concatenate((self._lengths, np.zeros(max(0, rows.max() + 1 - self._lengths.size), np.intp)))
-        if not new.size and not self._lengths[rows].any():  # items of which nothing is known yet
-            self._starts = np.cumsum(self._lengths) - self._lengths
-            return
-        self._lengths[rows] = 0
-        stays = self._lengths[self._owners] > 0
-        self._lengths[rows] = lengths
-        owners = np.concatenate((self._owners[stays], np.repeat(rows, lengths)))
-        order = np.argsort(owners, kind="stable")  # little time where most are in order already
-        self._owners = owners[order]
-        self._words = np.concatenate((self._words[stays], new))[order]
+        rows, old_rows = sorted(self._pending), self._lengths.size
+        new = np.fromiter(chain.from_iterable(self._pending[row] for row in rows), np.intp)
+        pieces, done, taken = [], 0, 0
+        for row in rows[: bisect_left(rows, old_rows)]:
+            start, end = self._starts[row], taken + len(self._pending[row])
+            pieces += [self._words[done:start], new[taken:end]]
+            done, taken = start + self._lengths[row], end
+        before = self._words.size
+        self._words = np.concatenate([*pieces, self._words[done:], new[taken:]])
+        self._lengths = np.concatenate((self._lengths, np.zeros(max(0, rows[-1] + 1 - old_rows), np.intp)))
+        self._lengths[rows] = [len(self._pending[row]) for row in rows]
         self._starts = np.cumsum(self._lengths) - self._lengths
-        self._weigh()
+        self._pending = {}
+        if new.size or self._words.size != before:  # else nothing is known yet of the items that came
+            self._owners = np.repeat(np.arange(self._lengths.size), self._lengths)
+            self._weigh()
 
     def _weigh(self) -> None:
         """Makes the values: one item's words change how rare a word is, and so the values of all."""

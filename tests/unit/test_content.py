@@ -130,13 +130,21 @@ class TestCatalog:
         catalog.rows_of(np.array([99], np.uint32))
         assert catalog.content.likeness(rows(0), np.ones(1)).shape == (catalog.rows,) == (7,)
 
+    def test_an_item_may_lose_its_words(self) -> None:
+        """An item that has no words any more is like nothing, and the others are as rare as they are now."""
+        index, left = ContentIndex(FILMS), [*FILMS[:3], Item("3"), *FILMS[4:]]
+        index.replace(3, FILMS[3], left[3])
+        found = index.likeness(rows(0, 3), np.ones(2))
+        assert found == pytest.approx(ContentIndex(left).likeness(rows(0), np.ones(1)))
+        assert found[3] == 0
+
     def test_words_come_and_go(self) -> None:
         """However many words there have been, only those that items have now count."""
         items = [*FILMS, Item("6", tags=("passing",))]
         index = ContentIndex(items)
         for turn in range(3):
             for number in range(2_500 * turn, 2_500 * (turn + 1)):
-                new = Item("6", genres=(f"genre {number}", "War"), tags=(f"tag {number}", "space"))
+                new = Item("6", genres=(f"genre {number}", "War"), tags=(f"tag {number}", f"{number}", "space"))
                 index.replace(6, items[6], new)
                 items[6] = new
             index.replace(0, FILMS[0], FILMS[0])

@@ -37,6 +37,24 @@ class TestItemCounts:
         assert counts.rated.tolist() == [0, 14, 0, 0]
         assert counts.order.tolist() == [1, 3, 0, 2]
 
+    def test_another_id_takes_another_place(self) -> None:
+        """A row that gets another id moves among the ties, and counts what it did."""
+        counts = counts_of(["a", "b", "c"], [2, 2, 2])
+        assert counts.order.tolist() == [0, 1, 2]
+        counts.rename({0: "bb"})
+        assert (counts.order.tolist(), counts.id_rank.tolist()) == ([1, 0, 2], [1, 0, 2])
+        assert counts.liked.tolist() == [2, 2, 2]
+
+    def test_more_likes_of_as_many_raters_are_seen(self) -> None:
+        """When likes change and raters do not, order and terms do, and what did not change is not made again."""
+        counts = counts_of(["a", "b"], [2, 2])
+        order, terms = counts.order, counts.terms
+        counts.put(np.array([1]), np.array([4.0]), np.array([2.0]))
+        assert counts.order is order
+        counts.put(np.array([1]), np.array([4.0]), np.array([3.0]))
+        assert counts.order.tolist() == [1, 0]
+        assert counts.terms[1] > terms[1]
+
     def test_few_dampings_are_kept(self) -> None:
         """However many exponents requests name, the arrays of a few are kept, and each one is right."""
         counts = counts_of(["a", "b"], [4, 0])

@@ -50,6 +50,8 @@ class ContentIndex:
         """
         if old is None or (old.genres, old.tags) != (new.genres, new.tags):
             self._pending[row] = self._numbers(new)
+            if len(self._number_of) > 2 * self._is_genre.size + _ROOM:
+                self._settle()  # nobody asks, and words that came and went would pile up
 
     @property
     def rows(self) -> int:

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -137,6 +138,16 @@ class TestCatalog:
         found = index.likeness(rows(0, 3), np.ones(2))
         assert found == pytest.approx(ContentIndex(left).likeness(rows(0), np.ones(1)))
         assert found[3] == 0
+
+    def test_words_that_nobody_asks_for_do_not_pile_up(self) -> None:
+        """Tags that come and go while nobody asks what items share leave no memory taken behind."""
+        index = ContentIndex(FILMS)
+        tracemalloc.start()
+        for turn in range(100):
+            index.replace(0, FILMS[0], Item("0", tags=tuple(f"tag {turn} {number}" for number in range(200))))
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert taken < 2 * 2**20  # all 20,000 are 3 million bytes or more
 
     def test_words_come_and_go(self) -> None:
         """However many words there have been, only those that items have now count."""

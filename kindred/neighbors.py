@@ -6,6 +6,7 @@ Many queries share one engine call.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import frexp
 
 import numpy as np
 
@@ -133,12 +134,12 @@ class NeighborFinder:
         return found
 
     def _vector(self, query: Query) -> SparseVector:
-        weighs = query.values != 0
+        weighs = np.flatnonzero(query.values)
+        values = query.values[weighs]
         # The order is the same at every scale, and what decays a lot is 0 in single precision: a power of two brings
         # the largest value near 1, and changes no digit.
-        _, exponents = np.frexp(query.values[weighs])
-        values = np.ldexp(query.values[weighs], -exponents.max())
-        return SparseVector(self._catalog.indexes[query.rows[weighs]], values.astype(np.float32))
+        _, exponent = frexp(max(values.max(), -values.min()))
+        return SparseVector(self._catalog.indexes[query.rows[weighs]], np.ldexp(values, -exponent).astype(np.float32))
 
     async def _profiles(self, queries: Sequence[NeighborQuery], found: Sequence[Hits]) -> list[list[DecodedProfile]]:
         """The candidates' profiles, cached or read in one call, without the user and users gone meanwhile."""

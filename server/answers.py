@@ -1,6 +1,6 @@
 """The recommender's answers as messages of the contract."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.struct_pb2 import ListValue
@@ -22,7 +22,7 @@ from kindred.recommendation import (
 from kindred.telemetry import RECOMMENDATIONS
 from kindred.v1 import filter_pb2, item_pb2
 from kindred.v1 import recommendation_service_pb2 as pb
-from server.messages import item_message, put_value
+from server.messages import put_item, put_value
 
 RECIPE_NAMES: dict[pb.Recipe.ValueType, str | None] = {
     pb.RECIPE_UNSPECIFIED: None,
@@ -72,7 +72,6 @@ class AnswerWriter:
         RECOMMENDATIONS.labels(answer.recipe, answer.strategy.value).inc()
         sources = [item.source for item in answer.items]
         response = pb.RecommendResponse(
-            recommendations=[self._recommendation(item, view) for item in answer.items],
             strategy=_STRATEGIES[answer.strategy],
             personalized_count=sources.count(Source.NEIGHBORS),
             popular_count=sources.count(Source.POPULAR),
@@ -87,30 +86,33 @@ class AnswerWriter:
                 freshness_token=answer.freshness_token,
             ),
         )
+        self._put(response, answer.items, view)
         if answer.counterfactual is not None:
-            response.counterfactual.CopyFrom(self._counterfactual(answer.counterfactual, view))
+            self._put_counterfactual(response.counterfactual, answer.counterfactual, view)
         if answer.popular_among is not None:
             response.popular_among.CopyFrom(attribute_filter_message(answer.popular_among))
         return response
 
-    def _recommendation(self, item: RecommendedItem, view: int) -> pb.Recommendation:
-        message = pb.Recommendation(
-            item=item_message(self.catalog.item(item.row), view),
-            score=item.score,
-            support=item.support,
-            source=_SOURCES[item.source],
-            reasons=[
-                pb.Reason(
-                    item=item_message(self.catalog.item(reason.row), item_pb2.ITEM_VIEW_BASIC), share=reason.share
+    def _put(
+        self, target: pb.RecommendResponse | pb.Counterfactual, items: Sequence[RecommendedItem], view: int
+    ) -> None:
+        """Writes recommendations where they belong: messages that are made elsewhere are copied."""
+        for item in items:
+            message = target.recommendations.add(
+                score=item.score,
+                support=item.support,
+                source=_SOURCES[item.source],
+                predicted_rating=item.predicted,
+            )
+            put_item(message.item, self.catalog.item(item.row), view)
+            for reason in item.reasons:
+                put_item(
+                    message.reasons.add(share=reason.share).item,
+                    self.catalog.item(reason.row),
+                    item_pb2.ITEM_VIEW_BASIC,
                 )
-                for reason in item.reasons
-            ],
-        )
-        if item.predicted is not None:
-            message.predicted_rating = item.predicted
-        if item.explanation is not None:
-            message.explanation.CopyFrom(self._explanation(item.explanation))
-        return message
+            if item.explanation is not None:
+                message.explanation.CopyFrom(self._explanation(item.explanation))
 
     def _explanation(self, explanation: FullExplanation) -> pb.FullExplanation:
         return pb.FullExplanation(
@@ -135,13 +137,11 @@ class AnswerWriter:
             other_shared_items=term.other_shared,
         )
 
-    def _counterfactual(self, counterfactual: Counterfactual, view: int) -> pb.Counterfactual:
-        return pb.Counterfactual(
-            recommendations=[self._recommendation(item, view) for item in counterfactual.items],
-            lost_item_ids=[self.catalog.item(row).item_id for row in counterfactual.lost],
-            gained_item_ids=[self.catalog.item(row).item_id for row in counterfactual.gained],
-            strategy=_STRATEGIES[counterfactual.strategy],
-        )
+    def _put_counterfactual(self, target: pb.Counterfactual, counterfactual: Counterfactual, view: int) -> None:
+        target.strategy = _STRATEGIES[counterfactual.strategy]
+        target.lost_item_ids.extend(self.catalog.item(row).item_id for row in counterfactual.lost)
+        target.gained_item_ids.extend(self.catalog.item(row).item_id for row in counterfactual.gained)
+        self._put(target, counterfactual.items, view)
 
 
 def effect_messages(effects: Iterable[FilterEffect]) -> list[pb.FilterEffect]:

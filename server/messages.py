@@ -10,6 +10,9 @@ from kindred.items import Item
 from kindred.ratings import Attributes, AttributeValue
 from kindred.v1 import item_pb2
 
+_ID, _FULL = item_pb2.ITEM_VIEW_ID, item_pb2.ITEM_VIEW_FULL
+"""Looked up in the module at each item, they take as long as a field."""
+
 
 def item_message(item: Item, view: int) -> item_pb2.Item:
     """An item, as much of it as a view shows.
@@ -18,18 +21,24 @@ def item_message(item: Item, view: int) -> item_pb2.Item:
         item: The item.
         view: An `ItemView`; unspecified is BASIC.
     """
-    message = item_pb2.Item(item_id=item.item_id)
-    if view == item_pb2.ITEM_VIEW_ID:
-        return message
+    message = item_pb2.Item()
+    put_item(message, item, view)
+    return message
+
+
+def put_item(message: item_pb2.Item, item: Item, view: int) -> None:
+    """Writes an item into a message, as `item_message` does."""
+    message.item_id = item.item_id
+    if view == _ID:
+        return
     message.title = item.title
     if item.year is not None:
         message.year = item.year
-    if view == item_pb2.ITEM_VIEW_FULL:
+    if view == _FULL:
         message.genres.extend(item.genres)
         message.tags.extend(item.tags)
         message.external_ids.update(item.external_ids)
         put_attributes(message.attributes, item.attributes)
-    return message
 
 
 def item_messages(catalog: Catalog, rows: Iterable[int], view: int) -> list[item_pb2.Item]:

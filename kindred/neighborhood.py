@@ -93,7 +93,9 @@ class Neighborhood:
     def __init__(self, profiles: Sequence[DecodedProfile], query: Query, k: int, min_overlap: int = 1) -> None:
         self.query = query
         self._take(profiles)
-        similarities = np.add.reduceat(query.dense().take(self.rows) * self.preferences, self.starts)
+        products = query.dense().take(self.rows)
+        products *= self.preferences
+        similarities = np.add.reduceat(products, self.starts)
         similarities /= self._numbers[:, _NORM]
         if min_overlap > 1:
             shared = np.zeros(query.size, np.int64)

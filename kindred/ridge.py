@@ -23,8 +23,8 @@ from scipy.sparse import csr_array
 
 from kindred.recipes import Fit
 
-_STARS = (2.0, 3.0, 4.0, 5.0)
-_AFFINITY = (0.2, 0.35, 1.0, 1.2)
+_STARS = np.array([2.0, 3.0, 4.0, 5.0])
+_AFFINITY = np.array([0.2, 0.35, 1.0, 1.2])
 _SHORT = 20.0
 """How many items a query has when its penalty is twice that of a long one."""
 

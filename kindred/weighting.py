@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from kindred.ratings import RatingScale, Reaction, UserProfile
 
+_STARS = np.array([2.0, 3.0, 4.0])
+_LIKING = np.array([-0.25, 0.25, 1.0])
+
 
 class SparseVector(NamedTuple):
     """A sparse vector: dimensions (uint32, each once) and their values (float32), both of shape (n,)."""
@@ -55,14 +58,8 @@ def liking(stars: NDArray[np.floating]) -> NDArray[np.float64]:
     Returns:
         The liking, same shape, -1/4 to 1.
     """
-    phi: NDArray[np.float64] = -0.25 + 0.5 * _ramp(stars - 2.0) + 0.75 * _ramp(stars - 3.0)
+    phi: NDArray[np.float64] = np.interp(stars, _STARS, _LIKING)
     return phi
-
-
-def _ramp(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Values, no lower than 0 and no higher than 1: np.clip takes twice as long for a hundred of them."""
-    ramp: NDArray[np.float64] = np.minimum(np.maximum(values, 0.0), 1.0)
-    return ramp
 
 
 @dataclass(frozen=True, slots=True)

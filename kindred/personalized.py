@@ -119,13 +119,16 @@ class Personalizer:
             return [None] * rows.size
         hood, opinions = votes.hood, task.opinions
         known = ~np.isnan(opinions.stars)
-        sharpness, _ = (task.recipe if task.recipe.fit is None else DEFAULT).exponents(opinions.likes)
+        weights = votes.weights
+        if task.recipe.fit is not None or not task.recipe.relative:
+            # Fitted weights may be negative, which is no way to average.
+            sharpness, _ = (task.recipe if task.recipe.fit is None else DEFAULT).exponents(opinions.likes)
+            weights = (hood.similarities / hood.similarities.max()) ** sharpness
         stars = predict(
             rows,
             raters,
             hood,
-            # Fitted weights may be negative, which is no way to average.
-            weights=(hood.similarities / hood.similarities.max()) ** sharpness,
+            weights=weights,
             user_rows=opinions.rows[known],
             user_stars=opinions.stars[known],
             terms=self._catalog.counts.terms,

@@ -104,7 +104,8 @@ def predict(
 
     places, of, columns, items = raters
     each = weights[of] if ages is None else weights[of] * ages[places]
-    above = hood.stars[places] - terms[hood.rows[places]] - usual[of]
     weight = np.bincount(columns, each, items)
-    predicted = own + terms[wanted] + np.bincount(columns, each * above, items) / (weight + _WEIGHT_SHRINKAGE)
-    return np.where(weight > 0, predicted, np.nan)
+    each = each * (hood.stars[places] - usual[of])
+    item = terms[wanted]
+    above = np.bincount(columns, each, items) - weight * item
+    return np.where(weight > 0, own + item + above / (weight + _WEIGHT_SHRINKAGE), np.nan)

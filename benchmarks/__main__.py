@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.events import measure_events
 from benchmarks.freshness import measure_freshness
+from benchmarks.large import measure_large
 from benchmarks.load import measure_load
 from benchmarks.measuring import Measure, measure
 from benchmarks.qdrant import measure_qdrant
@@ -31,6 +32,7 @@ MEASURES: tuple[Measure, ...] = (
     measure_events,
     measure_streams,
     measure_rivals,
+    measure_large,
 )
 """Each takes a folder; it finds in it what `measure_load`, the first one, leaves there."""
 RESULTS = Path(__file__).parent / "RESULTS.md"

@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.generated.files import write_movielens
 from benchmarks.generated.shape import shape_of
+from benchmarks.processes import memory
 
 _MB = 1_000_000
 _PAUSE = 0.02
@@ -84,8 +85,8 @@ def measure(name: str, source: Path, data_dir: Path) -> Load:
     resident = own = 0.0
     with subprocess.Popen([*command, "--replace", "--json"], stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own command
         while process.poll() is None:
-            memory = _memory(process.pid)
-            resident, own = max(resident, memory.get("VmHWM", 0)), max(own, memory.get("RssAnon", 0))
+            used = memory(process.pid)
+            resident, own = max(resident, used.get("VmHWM", 0)), max(own, used.get("RssAnon", 0))
             time.sleep(_PAUSE)
         assert process.stdout is not None  # noqa: S101 - it was asked for
         text = process.stdout.read()
@@ -137,16 +138,6 @@ def plot(loads: Sequence[Load], path: Path) -> None:
         panel.grid(alpha=0.3)
         panel.legend(frameon=False)
     figure.savefig(path, dpi=110)
-
-
-def _memory(process: int) -> dict[str, float]:
-    """Figures of a process in MB; none if it has ended, or this is no Linux."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    except OSError:
-        return {}
-    pairs = (line.split(":") for line in lines if line.startswith(("VmHWM", "RssAnon")))
-    return {key: int(value.split()[0]) * 1024 / _MB for key, value in pairs}
 
 
 if __name__ == "__main__":

@@ -133,13 +133,20 @@ def edge_query(vector: SparseVector) -> qe.QueryRequest:
     return qe.QueryRequest(limit=DEFAULT.k, query=nearest, with_payload=False, with_vector=False)
 
 
-async def query_vectors(data_dir: Path) -> dict[str, SparseVector]:
-    """By user the query that Recommend makes."""
+async def query_vectors(data_dir: Path, most: int | None = None) -> dict[str, SparseVector]:
+    """By user the query that Recommend makes by the default recipe.
+
+    Args:
+        data_dir: A loaded data directory.
+        most: For how many users at most; None for all.
+    """
     store = EdgeStore.open(data_dir)
     catalog = Catalog(await store.items())
-    queries = {}
+    queries: dict[str, SparseVector] = {}
     async for page in store.scan_users(1_000):
-        for user in page:
+        if most is not None and len(queries) >= most:
+            break
+        for user in page[: None if most is None else most - len(queries)]:
             current = user.profile.current
             rows = catalog.rows_of(user.profile.items[current])
             liking = store.metadata.weighting.preferences(user.profile.values[current])

@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from benchmarks.loading import Load, _memory, main, table
+from benchmarks.loading import Load, main, table
+from benchmarks.processes import memory
 
 
 def test_the_table_has_a_row_for_each_load() -> None:
@@ -15,9 +16,9 @@ def test_the_table_has_a_row_for_each_load() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_of_a_process_is_read() -> None:
     """A running process has both figures, in megabytes; one that has ended has none."""
-    found = _memory(os.getpid())
+    found = memory(os.getpid())
     assert 10 < found["RssAnon"] <= found["VmHWM"] < 100_000
-    assert _memory(2**22 + 1) == {}
+    assert memory(2**22 + 1) == {}
 
 
 def test_a_wrong_size_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,8 @@ from server.state import ServerState, patience
 MAX_BATCH = 100
 MAX_EXPLAINED_OF_BATCH = 200
 """Items with every term of their scores: 50 of them may take a megabyte, and clients take messages of four."""
+SEARCHED_TOGETHER = 10
+"""Requests of a batch that share a search: more spare nothing, and other calls would wait for all of them."""
 _GATHER_SECONDS = 0.05
 """Seconds between two answers of a stream at least: what changes in between makes one."""
 
@@ -52,7 +54,7 @@ class RecommendationService(RecommendationServiceServicer):
         return _writer(backend).response(answer, request.item_view)
 
     async def BatchRecommend(self, request: pb.BatchRecommendRequest, context: Context) -> pb.BatchRecommendResponse:
-        """Answers many requests with one search."""
+        """Answers many requests, some with one search at a time."""
         checks = Checks()
         checks.count(request.requests, "requests", MAX_BATCH)
         if (explained := sum(map(explained_items, request.requests))) > MAX_EXPLAINED_OF_BATCH:
@@ -74,7 +76,13 @@ class RecommendationService(RecommendationServiceServicer):
         read = [reached.get(each.at_least_as_fresh) or one for each, one in zip(request.requests, read, strict=True)]
         right = [one for one in read if isinstance(one, RecommendationRequest)]
         await backend.follower.look_for(item_id for one in right for item_id in _named(one))
-        answers = iter(await backend.recommender.recommend_many(right))
+        answers = iter(
+            [
+                answer
+                for start in range(0, len(right), SEARCHED_TOGETHER)
+                for answer in await backend.recommender.recommend_many(right[start : start + SEARCHED_TOGETHER])
+            ]
+        )
         response, writer = pb.BatchRecommendResponse(), _writer(backend)
         for each, one in zip(request.requests, read, strict=True):
             answer = one if isinstance(one, KindredError) else next(answers)

@@ -5,6 +5,7 @@ from google.rpc.status_pb2 import Status
 from kindred.v1 import item_pb2
 from kindred.v1 import recommendation_service_pb2 as pb
 from kindred.v1.reaction_pb2 import REACTION_DISLIKE, REACTION_LIKE
+from server.recommendation_service import SEARCHED_TOGETHER
 from tests.support.films import FILMS, ROMANCE, SPACE, USERS
 from tests.support.system import BOUND, System, failure_of, unpack
 
@@ -183,6 +184,18 @@ class TestBatchRecommend:
         )
         alone = [await server.client.recommendations.Recommend(request, timeout=BOUND) for request in requests]
         assert [result.response for result in answer.results] == alone
+
+    async def test_a_batch_of_several_searches_keeps_its_order(self, server: System) -> None:
+        """The answers of a batch that takes more than one search stand where their requests do."""
+        requests = [pb.RecommendRequest(user_id=str(user), limit=3) for user in range(1, 2 * SEARCHED_TOGETHER + 6)]
+        requests[SEARCHED_TOGETHER].limit = 0  # a wrong one moves none of the others
+        answer = await server.client.recommendations.BatchRecommend(
+            pb.BatchRecommendRequest(requests=requests), timeout=BOUND
+        )
+        right = [(request, result) for request, result in zip(requests, answer.results, strict=True) if request.limit]
+        alone = [await server.client.recommendations.Recommend(request, timeout=BOUND) for request, _ in right]
+        assert [result.response for _, result in right] == alone
+        assert answer.results[SEARCHED_TOGETHER].HasField("error")
 
     async def test_each_request_fails_by_itself(self, server: System) -> None:
         """Wrong requests of a batch carry the status that they would fail with alone; the right ones are answered."""

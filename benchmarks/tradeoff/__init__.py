@@ -1,0 +1,1 @@
+"""Quality against time: what the number of neighbors, of dimensions, and negative weights bring and cost."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from benchmarks.tradeoff.figures import quality_table, time_table
 from benchmarks.tradeoff.measuring import measure_quality, measure_time, read_table
-from benchmarks.tradeoff.picture import plot
+from benchmarks.tradeoff.picture import drawing, plot
+from kindred.errors import PreconditionError
 from loader.datasets import fetch_dataset
 from loader.evaluation.options import SplitKind
 
@@ -34,6 +35,11 @@ def main(arguments: list[str] | None = None) -> int:
     splits = [kind for kind in SPLITS if kind in names]
     if not splits and given.large is None:
         parser.error("nothing to measure: give --splits, --large or both")
+    if given.plot:
+        try:
+            drawing()
+        except PreconditionError as error:
+            parser.error(str(error))
     measured = []
     if splits:
         table = read_table(

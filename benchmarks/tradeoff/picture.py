@@ -2,14 +2,25 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from benchmarks.tradeoff.figures import Figures
 from benchmarks.tradeoff.measuring import Measured
 from benchmarks.tradeoff.settings import OWN, WHOLE
+from loader.evaluation.extra import needed
 
 _COLORS = {name: f"C{place}" for place, name in enumerate(OWN)}
 _SMALL = 8
+
+
+def drawing() -> ModuleType:
+    """What draws.
+
+    Raises:
+        PreconditionError: It is not installed.
+    """
+    return needed("matplotlib.figure", "a plot")
 
 
 def plot(measured: Sequence[Measured], large: Measured | None, path: Path) -> None:
@@ -20,10 +31,8 @@ def plot(measured: Sequence[Measured], large: Measured | None, path: Path) -> No
         large: Time on a large collection.
         path: The picture; its ending says in what form.
     """
-    from matplotlib.figure import Figure  # noqa: PLC0415 - an extra that only this needs
-
     panels = len(measured) + (large is not None)
-    figure = Figure(figsize=(5.2 * panels, 4.2), layout="constrained")
+    figure = drawing().Figure(figsize=(5.2 * panels, 4.2), layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)[0]
     for each, panel in zip(measured, axes, strict=False):
         _quality(panel, each)

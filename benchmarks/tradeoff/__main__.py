@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--splits", default=",".join(SPLITS), help="how quality is measured: time, random or both")
     parser.add_argument("--seed", type=int, default=0, help="of the splits")
     parser.add_argument("--users", type=int, help="for how many users to ask on the data set; default: all")
+    parser.add_argument("--least", type=int, default=0, help="ask only for users with so many ratings")
     parser.add_argument("--large", type=Path, help="a large collection's data directory: the time of its searches, too")
     parser.add_argument("--large-users", type=int, default=200, help="for how many of its users to ask")
     parser.add_argument("--plot", type=Path, help="the picture to draw: .svg or .png; needs matplotlib")
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         for kind in splits:
             print(f"asking by {kind} …", file=sys.stderr, flush=True)
-            found = asyncio.run(measure_quality(table, kind, given.users, given.seed))
+            found = asyncio.run(measure_quality(table, kind, given.seed, least=given.least, most=given.users))
             print(f"{found.name}: {found.users} users\n{quality_table(found.figures)}\n", flush=True)
             measured.append(found)
     large = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,15 @@ from loader.evaluation.bootstrap import Estimate, estimates
 _DIGITS = 4
 
 
+class Milliseconds(NamedTuple):
+    """Processor time over users."""
+
+    median: float
+    mean: float
+    most: float
+    """The 99th percentile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What came of a setting.
@@ -20,8 +30,8 @@ class Figures:
     Args:
         setting: The setting.
         cut: The share of the users whose query lost anything.
-        milliseconds: Processor time of an answer, the median.
-        search: Of its search: median, mean and 99th percentile.
+        answer: What an answer took.
+        search: What its search took.
         same: Of the items that the recipe's own setting lists, the share that is in this one's lists, too.
         ndcg: NDCG@10; None where quality is not measured.
         difference: NDCG less that of the recipe's own setting, of the same users.
@@ -30,8 +40,8 @@ class Figures:
 
     setting: Setting
     cut: float
-    milliseconds: float
-    search: tuple[float, float, float]
+    answer: Milliseconds
+    search: Milliseconds
     same: float
     ndcg: float | None = None
     difference: Estimate | None = None
@@ -45,19 +55,16 @@ def figures_of(answered: Sequence[Answered]) -> list[Figures]:
         answered: By setting, the recipes' own among them.
     """
     own = {each.setting: each.lists for each in answered}
-    found = []
-    for each in answered:
-        search = 1_000 * each.search_seconds
-        found.append(
-            Figures(
-                each.setting,
-                float(each.was_cut.mean()),
-                float(1_000 * np.median(each.seconds)),
-                (float(np.median(search)), float(search.mean()), float(np.quantile(search, 0.99))),
-                shared_items(own[OWN[each.setting.recipe]], each.lists),
-            )
+    return [
+        Figures(
+            each.setting,
+            float(each.was_cut.mean()),
+            _milliseconds(each.seconds),
+            _milliseconds(each.search_seconds),
+            shared_items(own[OWN[each.setting.recipe]], each.lists),
         )
-    return found
+        for each in answered
+    ]
 
 
 def shared_items(lists: NDArray[np.int32], others: NDArray[np.int32]) -> float:
@@ -106,40 +113,44 @@ def quality_table(figures: Sequence[Figures]) -> str:
             "" if each.ndcg is None else f"{each.ndcg:.{_DIGITS}f}",
             "" if is_own or each.difference is None else _interval(each.difference),
             "" if each.of_cut is None else f"{each.of_cut.mean:+.{_DIGITS}f}",
-            f"{each.milliseconds:.2f}",
-            f"{each.milliseconds / own[setting.recipe].milliseconds:.2f}",
-            f"{each.search[0]:.2f}",
+            f"{each.answer.median:.2f}",
+            f"{each.answer.median / own[setting.recipe].answer.median:.2f}",
+            f"{each.search.median:.2f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def time_table(figures: Sequence[Figures]) -> str:
-    """A Markdown table of time alone."""
+    """A Markdown table of time alone: milliseconds, and their ratio to those of the recipe's own setting."""
+    times = [f"{what} {which}" for what in ("search", "answer") for which in ("median", "mean", "99 %")]
     lines = [
-        "| recipe | K | searched by | cut | same | search, ms | mean | ratio | 99 % | ratio | answer, ms | ratio |",
-        "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        f"| recipe | K | searched by | cut | same | {' | '.join(times)} |",
+        "|---|---:|---|---:|---:|" + "---:|" * len(times),
     ]
     owns = _own(figures)
     for each in figures:
         setting, own = each.setting, owns[each.setting.recipe]
-        median, mean, most = each.search
         cells = [
             setting.recipe,
             f"**{setting.k}**" if setting == OWN[setting.recipe] else str(setting.k),
             str(setting.cut),
             f"{each.cut:.0%}",
             f"{each.same:.1%}",
-            f"{median:.2f}",
-            f"{mean:.2f}",
-            f"{mean / own.search[1]:.2f}",
-            f"{most:.2f}",
-            f"{most / own.search[2]:.2f}",
-            f"{each.milliseconds:.2f}",
-            f"{each.milliseconds / own.milliseconds:.2f}",
+            *_beside(each.search, own.search),
+            *_beside(each.answer, own.answer),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _beside(times: Milliseconds, own: Milliseconds) -> list[str]:
+    return [f"{time:.1f} ({time / of_own:.2f})" for time, of_own in zip(times, own, strict=True)]
+
+
+def _milliseconds(seconds: NDArray[np.float64]) -> Milliseconds:
+    found = 1_000 * seconds
+    return Milliseconds(float(np.median(found)), float(found.mean()), float(np.quantile(found, 0.99)))
 
 
 def _own(figures: Sequence[Figures]) -> dict[str, Figures]:

@@ -18,6 +18,7 @@ from kindred.errors import KindredError
 from kindred.recommendation import RecommendationRequest
 from kindred.settings import Settings
 from kindred.stores.edge import EdgeBuilder
+from loader.errors import DataError
 from loader.evaluation.metrics import judge, popularity_of, user_metrics
 from loader.evaluation.options import ProductSpec, SplitKind, SplitOptions
 from loader.evaluation.product import ProductStore, TableSource
@@ -60,18 +61,27 @@ def read_table(path: Path, name: str) -> RatingTable:
     return read_source(open_movielens(path, name), NoProgress())
 
 
-async def measure_quality(table: RatingTable, kind: SplitKind, most: int | None, seed: int) -> Measured:
+async def measure_quality(
+    table: RatingTable, kind: SplitKind, seed: int = 0, *, least: int = 0, most: int | None = None
+) -> Measured:
     """Quality and time on the validation part of a split: the test part is for judging what was chosen.
 
     Args:
         table: All ratings.
         kind: How to split.
-        most: For how many users to ask, at most; None for all.
         seed: Of the split.
+        least: How many stored ratings a user has who is asked for, at least.
+        most: For how many users to ask, at most; None for all.
+
+    Raises:
+        DataError: Nobody can be asked for.
     """
     found = split(table, SplitOptions(kind, validation=True, seed=seed))
     [task] = found.tasks
-    task = sample_users(task, most, seed)
+    stored = found.table.where(found.train).rating_counts
+    task = sample_users(replace(task, users=task.users[stored[task.users] >= least]), most, seed)
+    if not task.users.size:
+        raise DataError(table.name, None, f"has no user with {least} ratings to ask for")
     with tempfile.TemporaryDirectory(prefix="kindred-tradeoff-") as folder:
         data_dir, start = Path(folder) / "data", perf_counter()
         with EdgeBuilder(data_dir) as builder:

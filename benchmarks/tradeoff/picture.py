@@ -94,9 +94,9 @@ def _search(panel: Any, large: Measured) -> None:
         cuts = by_dimensions(large.figures, recipe)
         places, names = range(len(cuts)), [str(each.setting.cut.dimensions or "all") for each in cuts]
         label = f"K={OWN[recipe].k}"
-        panel.plot(places, [each.search[1] for each in cuts], color=color, marker="o", label=f"{label}, mean")
+        panel.plot(places, [each.search.mean for each in cuts], color=color, marker="o", label=f"{label}, mean")
         panel.plot(
-            places, [each.search[2] for each in cuts], color=color, marker=".", linestyle=":", label=f"{label}, 99 %"
+            places, [each.search.most for each in cuts], color=color, marker=".", linestyle=":", label=f"{label}, 99 %"
         )
         panel.set_xticks(places, names)
     panel.set(
@@ -108,8 +108,8 @@ def _search(panel: Any, large: Measured) -> None:
 
 
 def _points(figures: Sequence[Figures]) -> tuple[list[float], list[float]]:
-    return [each.milliseconds for each in figures], [each.ndcg or 0.0 for each in figures]
+    return [each.answer.median for each in figures], [each.ndcg or 0.0 for each in figures]
 
 
 def _name(panel: Any, each: Figures, text: str, offset: tuple[int, int]) -> None:
-    panel.annotate(text, (each.milliseconds, each.ndcg), offset, textcoords="offset points", fontsize=_SMALL - 1)
+    panel.annotate(text, (each.answer.median, each.ndcg), offset, textcoords="offset points", fontsize=_SMALL - 1)

@@ -110,8 +110,10 @@ def test_the_tables_have_a_row_for_each_setting() -> None:
     """A row has the setting, what was cut, and its figures beside their ratio to the recipe's own setting."""
     figures = figures_of(TWO)
     assert time_table(figures).splitlines()[2:] == [
-        "| default | **200** | all | 0% | 100.0% | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 | 4.00 | 1.00 |",
-        "| default | 200 | the 16 largest | 50% | 66.7% | 0.75 | 0.75 | 0.75 | 0.75 | 0.75 | 3.00 | 0.75 |",
+        "| default | **200** | all | 0% | 100.0% | " + " | ".join(3 * ["1.0 (1.00)"] + 3 * ["4.0 (1.00)"]) + " |",
+        "| default | 200 | the 16 largest | 50% | 66.7% | "
+        + " | ".join(3 * ["0.8 (0.75)"] + 3 * ["3.0 (0.75)"])
+        + " |",
     ]
     assert (
         quality_table(figures).splitlines()[3]

@@ -1,6 +1,7 @@
-"""The picture of quality against time: a panel a split, and one for searches of a large collection."""
+"""The picture of quality against time: a panel a split, one for dimensions, one for a large collection's searches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,14 +32,16 @@ def plot(measured: Sequence[Measured], large: Measured | None, path: Path) -> No
         large: Time on a large collection.
         path: The picture; its ending says in what form.
     """
-    panels = len(measured) + (large is not None)
-    figure = drawing().Figure(figsize=(5.2 * panels, 4.2), layout="constrained")
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    for each, panel in zip(measured, axes, strict=False):
-        _quality(panel, each)
+    draws: list[Callable[[Any], None]] = [partial(_by_neighbors, measured=each) for each in measured]
+    if measured:
+        draws.append(partial(_by_dimensions, measured=measured))
     if large is not None:
-        _search(axes[-1], large)
-    for panel in axes:
+        draws.append(partial(_search, large=large))
+    rows = (len(draws) + 1) // 2
+    figure = drawing().Figure(figsize=(10, 3.9 * rows), layout="constrained")
+    for place, draw in enumerate(draws, 1):
+        panel = figure.add_subplot(rows, 2, place)
+        draw(panel)
         panel.grid(alpha=0.3)
         panel.legend(frameon=False, fontsize=_SMALL)
     figure.savefig(path, dpi=110)
@@ -61,55 +64,45 @@ def by_dimensions(figures: Sequence[Figures], recipe: str) -> list[Figures]:
     return sorted(found, key=lambda each: each.setting.cut.dimensions or 0) + own
 
 
-def only_likes(figures: Sequence[Figures], recipe: str) -> list[Figures]:
-    """A recipe's setting without negative weights."""
-    return [
-        each
-        for each in figures
-        if each.setting.recipe == recipe and each.setting.cut.likes_only and not each.setting.cut.unprunable
-    ]
-
-
-def _quality(panel: Any, measured: Measured) -> None:
+def _by_neighbors(panel: Any, measured: Measured) -> None:
     for recipe, color in _COLORS.items():
-        curve, cuts = by_neighbors(measured.figures, recipe), by_dimensions(measured.figures, recipe)
-        panel.plot(*_points(curve), color=color, marker="o", label=f"{recipe}, by K")
-        panel.plot(*_points(cuts), color=color, marker=".", linestyle=":", label=f"{recipe}, by dimensions")
-        panel.plot(
-            *_points(only_likes(measured.figures, recipe)),
-            color=color,
-            marker="x",
-            linestyle="",
-            label=f"{recipe}, no negative weights",
-        )
+        curve = by_neighbors(measured.figures, recipe)
+        panel.plot([each.answer.median for each in curve], [each.ndcg for each in curve], color=color, marker="o")
         for each in curve:
-            _name(panel, each, f"K={each.setting.k}", (4, -11))
-        for each in cuts[:-1]:
-            _name(panel, each, str(each.setting.cut.dimensions), (-4, 5))
+            weight = "bold" if each.setting == OWN[recipe] else "normal"
+            text, place = f"K={each.setting.k}", (each.answer.median, each.ndcg)
+            panel.annotate(text, place, (5, -12), textcoords="offset points", fontsize=_SMALL, weight=weight)
+        [own] = [each for each in curve if each.setting == OWN[recipe]]
+        panel.plot(own.answer.median, own.ndcg, color=color, marker="*", markersize=14, label=f"{recipe}, its own K")
     panel.set(title=f"{measured.name}, validation", xlabel="milliseconds an answer, median", ylabel="NDCG@10")
+    panel.margins(x=0.12, y=0.12)
+
+
+def _by_dimensions(panel: Any, measured: Sequence[Measured]) -> None:
+    for each, line in zip(measured, ("-", "--"), strict=False):
+        for recipe, color in _COLORS.items():
+            places, names, cuts = _axis(each.figures, recipe)
+            effects = [100 * ((cut.ndcg or 0.0) / (cuts[-1].ndcg or 1.0) - 1) for cut in cuts]
+            panel.plot(places, effects, color=color, linestyle=line, marker=".", label=f"{recipe}, {each.name}")
+            panel.set_xticks(places, names)
+    panel.set(title="Quality against dimensions", xlabel="dimensions searched by, at most", ylabel="NDCG@10, %")
 
 
 def _search(panel: Any, large: Measured) -> None:
     for recipe, color in _COLORS.items():
-        cuts = by_dimensions(large.figures, recipe)
-        places, names = range(len(cuts)), [str(each.setting.cut.dimensions or "all") for each in cuts]
+        places, names, cuts = _axis(large.figures, recipe)
         label = f"K={OWN[recipe].k}"
-        panel.plot(places, [each.search.mean for each in cuts], color=color, marker="o", label=f"{label}, mean")
+        panel.plot(places, [cut.search.mean for cut in cuts], color=color, marker=".", label=f"{label}, mean")
         panel.plot(
-            places, [each.search.most for each in cuts], color=color, marker=".", linestyle=":", label=f"{label}, 99 %"
+            places, [cut.search.most for cut in cuts], color=color, linestyle=":", label=f"{label}, 99th percentile"
         )
         panel.set_xticks(places, names)
-    panel.set(
-        title=f"{large.name}: the search",
-        xlabel="dimensions of the query, at most",
-        ylabel="milliseconds",
-        yscale="log",
-    )
+    panel.set(title=f"Time against dimensions, {large.name}", xlabel="dimensions searched by, at most")
+    panel.set(ylabel="milliseconds a search", yscale="log")
+    panel.yaxis.set_major_formatter("{x:g}")
+    panel.yaxis.set_minor_formatter("{x:g}")
 
 
-def _points(figures: Sequence[Figures]) -> tuple[list[float], list[float]]:
-    return [each.answer.median for each in figures], [each.ndcg or 0.0 for each in figures]
-
-
-def _name(panel: Any, each: Figures, text: str, offset: tuple[int, int]) -> None:
-    panel.annotate(text, (each.answer.median, each.ndcg), offset, textcoords="offset points", fontsize=_SMALL - 1)
+def _axis(figures: Sequence[Figures], recipe: str) -> tuple[range, list[str], list[Figures]]:
+    cuts = by_dimensions(figures, recipe)
+    return range(len(cuts)), [str(each.setting.cut.dimensions or "all") for each in cuts], cuts

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from benchmarks.tradeoff.__main__ import main
 from benchmarks.tradeoff.answered import Answered
 from benchmarks.tradeoff.figures import differences, figures_of, quality_table, shared_items, time_table
-from benchmarks.tradeoff.picture import by_dimensions, by_neighbors, only_likes
+from benchmarks.tradeoff.picture import by_dimensions, by_neighbors
 from benchmarks.tradeoff.settings import OWN, WHOLE, Cut, Setting, grid, turns
 from kindred.recipes import DEFAULT, RIDGE
 from kindred.weighting import SparseVector
@@ -122,7 +122,7 @@ def test_the_tables_have_a_row_for_each_setting() -> None:
 
 
 def test_curves_are_in_order_and_end_with_the_whole_query() -> None:
-    """Whole queries are by K, those of a recipe's own K by dimensions; positive weights are by themselves."""
+    """Whole queries are by K, those of a recipe's own K by dimensions."""
     empty = np.zeros((2, 1), np.int32)
     figures = figures_of(
         [
@@ -133,7 +133,6 @@ def test_curves_are_in_order_and_end_with_the_whole_query() -> None:
     assert [each.setting.k for each in by_neighbors(figures, "default")] == [25, 50, 100, 200, 400]
     dimensions = [each.setting.cut.dimensions for each in by_dimensions(figures, "ridge")]
     assert dimensions == [16, 32, 64, 128, 256, 512, None]
-    assert [str(each.setting.cut) for each in only_likes(figures, "ridge")] == ["the positive"]
 
 
 @pytest.mark.parametrize(

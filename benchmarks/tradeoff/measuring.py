@@ -96,7 +96,7 @@ async def measure_quality(
                 lists = await product.rank(ProductSpec(setting.recipe, setting.k), alone, DEPTH, NoProgress())
                 return lists.reshape(-1)
 
-            answered = await ask_all(store, grid(), task.users.size, ask, [_WIDEST])
+            answered = await ask_all(store, grid(), task.users.size, ask, first=[_WIDEST])
         finally:
             await store.close()
     relevant = found.table.profiles(task.users, task.held_out & found.table.liked)
@@ -140,8 +140,8 @@ async def measure_time(data_dir: Path, users: int) -> Measured:
             rows[: len(answer.items)] = [item.row for item in answer.items]
             return rows
 
-        settings = grid(unprunable=True)
-        answered = await ask_all(store, settings, len(asked), ask, settings)
+        # Twice: the first time a profile may have to be read.
+        answered = await ask_all(store, grid(unprunable=True), len(asked), ask, rounds=2)
         return Measured(store.metadata.name, len(asked), figures_of(answered))
     finally:
         await store.close()

@@ -94,7 +94,7 @@ def _search(panel: Any, large: Measured) -> None:
         label = f"K={OWN[recipe].k}"
         panel.plot(places, [cut.search.mean for cut in cuts], color=color, marker=".", label=f"{label}, mean")
         panel.plot(
-            places, [cut.search.most for cut in cuts], color=color, linestyle=":", label=f"{label}, 99th percentile"
+            places, [cut.search.most for cut in cuts], color=color, linestyle=":", label=f"{label}, 95th percentile"
         )
         panel.set_xticks(places, names)
     panel.set(title=f"Time against dimensions, {large.name}", xlabel="dimensions searched by, at most")

@@ -32,7 +32,10 @@ class CuttingStore(EdgeStore):
     ) -> list[Hits]:
         """See `Store.search`."""
         cut = [self.cut.of(query) for query in queries]
-        self.was_cut = any(part.values.size < query.values.size for part, query in zip(cut, queries, strict=True))
+        self.was_cut = any(
+            part is not query and part.values.size - self.cut.unprunable < query.values.size
+            for part, query in zip(cut, queries, strict=True)
+        )
         start = process_time()
         hits = await super().search(cut, limit, filters)
         self.search_seconds += process_time() - start

@@ -35,10 +35,6 @@ class _Chosen(NamedTuple):
     damped: NDArray[np.float64]
     final: NDArray[np.float64]
 
-    def at(self, places: NDArray[np.intp]) -> "_Chosen":
-        """Some of them."""
-        return _Chosen(self.rows[places], self.sums[places], self.damped[places], self.final[places])
-
 
 class Personalizer:
     """Chooses items by what neighbors say.
@@ -73,27 +69,36 @@ class Personalizer:
         liked = np.flatnonzero(sums > 0)  # few of all items: what follows is about these
         scores = sums[liked] / damping[liked]
         lap(Step.SCORE)
-        chosen = self._chosen(_Chosen(liked, sums[liked], scores, scores), votes, draft, request.diversity, limit)
+        top = float(scores.max(initial=0.0))
+        allowed = np.flatnonzero(draft.allowed[liked])
+        rows = self._chosen(votes, liked[allowed], scores[allowed], top, draft, request.diversity, limit)
+        damped = sums[rows] / damping[rows]
+        chosen = _Chosen(rows, sums[rows], damped, damped if draft.factors is None else damped * draft.factors[rows])
         lap(Step.FILTER)
         draft.take(self._items(task, votes, chosen, draft))
         if len(draft.items) < limit:
             scores = sums / damping
             draft.allowed[scores < -NOTHING * np.abs(scores).max(initial=0.0)] = False
 
-    def _chosen(self, liked: _Chosen, votes: Votes, draft: Draft, diversity: float, limit: int) -> _Chosen:
+    def _chosen(  # noqa: PLR0917  # what a choice depends on
+        self,
+        votes: Votes,
+        rows: NDArray[np.intp],
+        scores: NDArray[np.float64],
+        top: float,
+        draft: Draft,
+        diversity: float,
+        limit: int,
+    ) -> NDArray[np.intp]:
         """The best of what the neighbors like and may be taken."""
-        top = liked.damped.max(initial=0.0)
-        allowed = liked.at(np.flatnonzero(draft.allowed[liked.rows] & (liked.damped > top * NOTHING)))
-        factors = None
-        if draft.factors is not None:
-            factors = draft.factors[allowed.rows]
-            allowed = allowed._replace(final=allowed.damped * factors)
-        rank = self._catalog.counts.rank[allowed.rows]
+        rank, factors = self._catalog.counts.rank, draft.factors
         if not diversity or not limit:
-            return allowed.at(top_places(allowed.damped, top, rank, limit, factors))
-        pool = allowed.at(top_places(allowed.damped, top, rank, pool_size(limit), factors))
-        alike = likeness(self._catalog.content.genres(pool.rows), votes.dense(votes.raters(pool.rows)))
-        return pool.at(diversify(pool.final, alike, diversity, limit))
+            return rows[top_places(scores, top, rows, rank, limit, factors)]
+        pool = top_places(scores, top, rows, rank, pool_size(limit), factors)
+        rows, scores = rows[pool], scores[pool]
+        alike = likeness(self._catalog.content.genres(rows), votes.dense(votes.raters(rows)))
+        final = scores if factors is None else scores * factors[rows]
+        return rows[diversify(final, alike, diversity, limit)]
 
     def _items(self, task: Task, votes: Votes, chosen: _Chosen, draft: Draft) -> list[RecommendedItem]:
         raters = votes.raters(chosen.rows)

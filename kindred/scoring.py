@@ -188,36 +188,42 @@ def top_items(
     Returns:
         Rows, best first.
     """
-    top = scores.max(initial=0.0)
-    rows = np.flatnonzero(allowed & (scores > top * NOTHING))
-    return rows[top_places(scores[rows], top, rank[rows], limit, None if factors is None else factors[rows])]
+    rows = np.flatnonzero(allowed)
+    found = scores[rows]
+    return rows[top_places(found, scores.max(initial=0.0), rows, rank, limit, factors)]
 
 
-def top_places(
+def top_places(  # noqa: PLR0917  # as many columns
     scores: NDArray[np.float64],
     top: float,
+    rows: NDArray[np.intp],
     rank: NDArray[np.int64],
     limit: int,
     factors: NDArray[np.float64] | None = None,
 ) -> NDArray[np.intp]:
-    """The places of the highest scores; ties by rank.
+    """The places of the highest positive scores; ties by rank.
 
     Args:
-        scores: F of items that may be returned, above 0. Shape (n,).
-        top: The highest score of all items, by which it is told what ties.
-        rank: Each item's place by popularity, then item id. Shape (n,).
+        scores: F of items that may be returned. Shape (n,).
+        top: The highest score of all items, by which it is told what ties, and what is none.
+        rows: Their rows. Shape (n,).
+        rank: As for `top_items`. Shape (rows,).
         limit: How many at most.
-        factors: As for `top_items`. Shape (n,).
+        factors: As for `top_items`. Shape (rows,).
 
     Returns:
         Places, best first.
     """
-    places = np.arange(scores.size)
+    least = top * NOTHING
     if factors is None and scores.size > limit > 0:
         # Partial selection: everything that could tie with the last place stays for the exact sort.
         last = np.partition(scores, scores.size - limit)[scores.size - limit]
-        places = np.flatnonzero(scores >= last - top * 10.0**-TIE_DIGITS)
+        least = max(least, last - top * 10.0**-TIE_DIGITS)
+    places = np.flatnonzero(scores > least)
+    if not places.size:
+        return places
+    rows = rows[places]
     keys = np.round(scores[places] / top, TIE_DIGITS)
     if factors is not None:
-        keys *= factors[places]  # after rounding: a large factor makes no ties of what others score
-    return places[np.lexsort((rank[places], -keys))][:limit]
+        keys *= factors[rows]  # after rounding: a large factor makes no ties of what others score
+    return places[np.lexsort((rank[rows], -keys))][:limit]

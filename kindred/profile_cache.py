@@ -5,6 +5,12 @@ from typing import cast
 
 from kindred.neighborhood import DecodedProfile
 from kindred.stores.port import PointId
+from kindred.telemetry import (
+    PROFILE_CACHE_BYTES,
+    PROFILE_CACHE_CAPACITY_BYTES,
+    PROFILE_CACHE_HITS,
+    PROFILE_CACHE_MISSES,
+)
 
 _OVERHEAD = 660
 """Bytes that an entry takes beside its arrays: objects, keys and the user id; measured with sys.getsizeof."""
@@ -25,6 +31,10 @@ class ProfileCache:
         self._young: dict[PointId, tuple[int, DecodedProfile]] = {}
         self._old: dict[PointId, tuple[int, DecodedProfile]] = {}
         self._young_bytes = self._old_bytes = 0
+        # A process uses one cache; while a collection is swapped it makes another, and that is the one to tell of.
+        PROFILE_CACHE_CAPACITY_BYTES.set(capacity)
+        PROFILE_CACHE_BYTES.set(0)
+        self._told_bytes = 0
 
     @property
     def bytes(self) -> int:
@@ -41,15 +51,9 @@ class ProfileCache:
             point_ids: The points.
             versions: The versions that the search saw.
         """
-        entries = list(map(self._young.get, point_ids))
-        if entries and None not in entries:
-            held, profiles = zip(*cast("list[tuple[int, DecodedProfile]]", entries), strict=True)
-            if held == tuple(versions):  # nearly always, and fast
-                return list(profiles)
-        return [
-            entry[1] if entry is not None and entry[0] == version else self._aged(point_id, version)
-            for point_id, entry, version in zip(point_ids, entries, versions, strict=True)
-        ]
+        found = self._lookup(point_ids, versions)
+        self._tell(len(found), found.count(None))
+        return found
 
     def put(self, point_id: PointId, version: int, profile: DecodedProfile) -> None:
         """Keeps a profile.
@@ -71,6 +75,26 @@ class ProfileCache:
             self._young, self._young_bytes = {}, 0
         self._young[point_id] = (version, profile)
         self._young_bytes += size
+
+    def _lookup(self, point_ids: Sequence[PointId], versions: Sequence[int]) -> list[DecodedProfile | None]:
+        entries = list(map(self._young.get, point_ids))
+        if entries and None not in entries:
+            held, profiles = zip(*cast("list[tuple[int, DecodedProfile]]", entries), strict=True)
+            if held == tuple(versions):  # nearly always, and fast
+                return list(profiles)
+        return [
+            entry[1] if entry is not None and entry[0] == version else self._aged(point_id, version)
+            for point_id, entry, version in zip(point_ids, entries, versions, strict=True)
+        ]
+
+    def _tell(self, asked: int, missed: int) -> None:
+        """Tells the metrics of a lookup: once for all its profiles, as a counter costs as much as finding ten."""
+        PROFILE_CACHE_HITS.inc(asked - missed)
+        if missed:
+            PROFILE_CACHE_MISSES.inc(missed)
+        if self._told_bytes != self.bytes:
+            self._told_bytes = self.bytes
+            PROFILE_CACHE_BYTES.set(self._told_bytes)
 
     def _aged(self, point_id: PointId, version: int) -> DecodedProfile | None:
         """A profile of the old generation, which is young again."""

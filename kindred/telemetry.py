@@ -29,6 +29,14 @@ SHED_CALLS = Counter("kindred_shed_calls_total", "gRPC calls refused because too
 RECOMMENDATIONS = Counter(
     "kindred_recommendations_total", "Recommendations by recipe and by what answered.", ["recipe", "strategy"]
 )
+PROFILE_CACHE_HITS = Counter("kindred_profile_cache_hits_total", "Profiles of neighbors that were found in memory.")
+PROFILE_CACHE_MISSES = Counter("kindred_profile_cache_misses_total", "Profiles of neighbors that had to be read.")
+PROFILE_CACHE_BYTES = Gauge(
+    "kindred_profile_cache_bytes", "Memory that neighbors' profiles take.", multiprocess_mode="livesum"
+)
+PROFILE_CACHE_CAPACITY_BYTES = Gauge(
+    "kindred_profile_cache_capacity_bytes", "Memory that neighbors' profiles may take.", multiprocess_mode="livesum"
+)
 STREAMS = Gauge("kindred_streams", "gRPC streams that are open.", ["method"], multiprocess_mode="livesum")
 EVENTS = Counter("kindred_events_total", "Events read, by what became of them.", ["outcome"])
 DEAD_LETTERS = Counter("kindred_dead_letters_total", "Events that can never be applied, by reason.", ["reason"])

@@ -3,6 +3,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
 from kindred.neighborhood import DecodedProfile
 from kindred.profile_cache import ProfileCache
@@ -84,6 +85,33 @@ class TestProfileCache:
         cache.put(1, 1, decoded("1", 100))
         assert (len(cache), cache.bytes) == (0, 0)
         assert cache.get([1], [1]) == [None]
+
+
+class TestMetrics:
+    def test_hits_and_misses_are_counted(self) -> None:
+        """Each profile looked up is a hit or a miss: another version is a miss, the old generation's are hits."""
+        cache = ProfileCache(20 * _size_of_one())
+        for point in range(15):
+            cache.put(point, 1, decoded(str(point)))
+        hits, misses = _metric("hits_total"), _metric("misses_total")
+        cache.get([14, 0, 1, 99], [1, 1, 2, 1])
+        cache.get([], [])
+        assert (_metric("hits_total") - hits, _metric("misses_total") - misses) == (2, 2)
+
+    def test_bytes_and_capacity_are_told(self) -> None:
+        """The gauges have the newest cache's capacity, and at each lookup the bytes that it holds."""
+        ProfileCache(2**10)
+        cache = ProfileCache(2**20)
+        assert (_metric("bytes"), _metric("capacity_bytes")) == (0, 2**20)
+        cache.put(1, 1, decoded("1"))
+        cache.get([1], [1])
+        assert _metric("bytes") == cache.bytes > 0
+
+
+def _metric(name: str) -> float:
+    value = REGISTRY.get_sample_value(f"kindred_profile_cache_{name}")
+    assert value is not None
+    return value
 
 
 def _size_of_one() -> int:

@@ -12,9 +12,11 @@ import signal
 import socket
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing.process import BaseProcess
 from time import monotonic
+from typing import Self
 
 import typer
 
@@ -47,12 +49,13 @@ def run_workers(settings: Settings) -> None:
     with ExitStack() as stack:
         held, port = _hold_port(settings)
         stack.callback(held.close)
+        forget = None
         if settings.metrics_port:
-            stack.enter_context(_shared_metrics(settings.metrics_port))
+            forget = stack.enter_context(_shared_metrics(settings.metrics_port)).forget
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["cli.runtime"])
         own = settings.model_copy(update={"port": port, "metrics_port": 0})
-        _Workers(context, own).run()
+        _Workers(context, own, forget).run()
 
 
 def _hold_port(settings: Settings) -> tuple[socket.socket, int]:
@@ -94,19 +97,31 @@ class _shared_metrics:  # noqa: N801  # reads as what it does
             self.__exit__()
             raise
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *exc_info: object) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def forget(self, pid: int) -> None:
+        """Takes what a process that ended had (streams, memory) out of the sums; what it has counted stays."""
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(pid, self._folder)
 
 
 class _Workers:
     """The worker processes, and watching them."""
 
-    def __init__(self, context: multiprocessing.context.ForkServerContext, settings: Settings) -> None:
+    def __init__(
+        self,
+        context: multiprocessing.context.ForkServerContext,
+        settings: Settings,
+        forget: Callable[[int], None] | None,
+    ) -> None:
         self._context = context
         self._settings = settings
+        self._forget = forget
         self._stopping = False
 
     def run(self) -> None:
@@ -140,6 +155,8 @@ class _Workers:
                     worker = workers[place]
                     typer.echo(f"worker {worker.pid} ended with {worker.exitcode}; starting another one", err=True)
                     not_before = monotonic() + _AGAIN_SECONDS
+                    if self._forget is not None and worker.pid is not None:
+                        self._forget(worker.pid)
                     workers[place] = self._start()
 
     def _stop(self) -> None:

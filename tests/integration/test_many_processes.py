@@ -281,6 +281,20 @@ class TestWorkers:
             assert await asyncio.to_thread(parent.wait, BOUND) == 0
         assert not any(os.path.exists(f"/proc/{pid}") for pid in again)  # noqa: ASYNC240, PTH110  # the kernel's own
 
+    async def test_what_a_killed_worker_had_is_not_told_any_more(self, qdrant_films: Place, kafka: str) -> None:
+        """The gauges are sums over the workers there are: one that was killed and replaced is not in them twice."""
+        port, metrics = free_port(), free_port()
+        arguments = ("--workers", 2, "--port", port, "--kafka", kafka, "--metrics-port", metrics)
+        environment = {**qdrant_films.environment, "KINDRED_CACHE_BYTES": 1_000_000}
+        with process("serve", *arguments, **environment) as parent:
+            both = "kindred_profile_cache_capacity_bytes 2e+06"
+            async with serving(port):
+                await _tells(metrics, both)
+            os.kill(killed := min(await _workers(parent.pid, 2)), signal.SIGKILL)
+            await _tells(metrics, "kindred_profile_cache_capacity_bytes 1e+06")  # once it is forgotten
+            await _tells(metrics, both)
+            assert killed not in await _workers(parent.pid, 2)
+
     def test_workers_need_a_store_that_is_shared(self, own_films_dir: Path) -> None:
         """Several workers over an embedded store are refused, with the reason and the setting."""
         with process("serve", "--workers", 2, "--data-dir", own_films_dir, "--port", 0) as refused:
@@ -354,6 +368,13 @@ def _children(pid: int) -> set[int]:
         return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
     except FileNotFoundError:
         return set()
+
+
+async def _tells(port: int, line: str) -> None:
+    """Waits until the metrics have a line."""
+    async with asyncio.timeout(BOUND):
+        while line not in (await asyncio.to_thread(_read_metrics, port)).splitlines():
+            pass
 
 
 def _read_metrics(port: int) -> str:

@@ -37,9 +37,9 @@ def serving(address: str, *options: object, **environment: str) -> Iterator[int]
 
 
 @contextmanager
-def up(data_dir: Path, address: str, broker_port: int) -> Iterator[int]:
-    """Runs `kindred up` over a data directory; its process id."""
-    with _kindred("up", address, ["--data-dir", data_dir, "--broker-port", broker_port]) as pid:
+def up(data_dir: Path, address: str, broker_port: int, **environment: str) -> Iterator[int]:
+    """Runs `kindred up` over a data directory, with more environment; its process id."""
+    with _kindred("up", address, ["--data-dir", data_dir, "--broker-port", broker_port], environment) as pid:
         yield pid
 
 

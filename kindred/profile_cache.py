@@ -51,9 +51,26 @@ class ProfileCache:
             point_ids: The points.
             versions: The versions that the search saw.
         """
-        found = self._lookup(point_ids, versions)
+        found = self.peek(point_ids, versions)
         self._tell(len(found), found.count(None))
         return found
+
+    def peek(self, point_ids: Sequence[PointId], versions: Sequence[int]) -> list[DecodedProfile | None]:
+        """As `get`, without a word to the metrics: for whoever has asked before, and others may have read since.
+
+        Args:
+            point_ids: The points.
+            versions: The versions that the search saw.
+        """
+        entries = list(map(self._young.get, point_ids))
+        if entries and None not in entries:
+            held, profiles = zip(*cast("list[tuple[int, DecodedProfile]]", entries), strict=True)
+            if held == tuple(versions):  # nearly always, and fast
+                return list(profiles)
+        return [
+            entry[1] if entry is not None and entry[0] == version else self._aged(point_id, version)
+            for point_id, entry, version in zip(point_ids, entries, versions, strict=True)
+        ]
 
     def put(self, point_id: PointId, version: int, profile: DecodedProfile) -> None:
         """Keeps a profile.
@@ -75,17 +92,6 @@ class ProfileCache:
             self._young, self._young_bytes = {}, 0
         self._young[point_id] = (version, profile)
         self._young_bytes += size
-
-    def _lookup(self, point_ids: Sequence[PointId], versions: Sequence[int]) -> list[DecodedProfile | None]:
-        entries = list(map(self._young.get, point_ids))
-        if entries and None not in entries:
-            held, profiles = zip(*cast("list[tuple[int, DecodedProfile]]", entries), strict=True)
-            if held == tuple(versions):  # nearly always, and fast
-                return list(profiles)
-        return [
-            entry[1] if entry is not None and entry[0] == version else self._aged(point_id, version)
-            for point_id, entry, version in zip(point_ids, entries, versions, strict=True)
-        ]
 
     def _tell(self, asked: int, missed: int) -> None:
         """Tells the metrics of a lookup: once for all its profiles, as a counter costs as much as finding ten."""

@@ -98,6 +98,14 @@ class TestMetrics:
         cache.get([], [])
         assert (_metric("hits_total") - hits, _metric("misses_total") - misses) == (2, 2)
 
+    def test_a_peek_is_not_counted(self) -> None:
+        """A peek finds what a lookup finds, and is none in the metrics."""
+        cache = ProfileCache(2**20)
+        cache.put(1, 1, one := decoded("1"))
+        before = _metric("hits_total"), _metric("misses_total")
+        assert cache.peek([1, 2], [1, 1]) == [one, None]
+        assert (_metric("hits_total"), _metric("misses_total")) == before
+
     def test_bytes_and_capacity_are_told(self) -> None:
         """The gauges have the newest cache's capacity, and at each lookup the bytes that it holds."""
         ProfileCache(2**10)

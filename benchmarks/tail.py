@@ -1,7 +1,7 @@
 """Latency of Recommend while users are rating, with the neighbor cache and without: `python -m benchmarks.tail`.
 
 Every rating changes a profile, so the next call that finds that user among the neighbors reads it anew. It has no
-target; docs/performance.md shows what it printed. A user rates what they have rated before: no profile grows meanwhile.
+target; docs/performance.md shows its hit rates. A user rates what they have rated before: no profile grows meanwhile.
 """
 
 import argparse

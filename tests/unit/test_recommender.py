@@ -1,6 +1,9 @@
+import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -24,7 +27,7 @@ from kindred.recommendation import (
 )
 from kindred.recommender import Recommender
 from kindred.settings import Settings
-from kindred.stores.port import LogPosition
+from kindred.stores.port import LogPosition, PointId, StoredUser
 from kindred.updater import UserEvent
 from tests.support.community import assert_agrees, build_community, ids_of, index_of, opened
 from tests.support.reference import Community, Ratings, mean_and_std
@@ -182,6 +185,69 @@ class TestSameBytes:
                 await recommender.recommend(RecommendationRequest("1"))
                 reads.append(store.calls["users"] - before)
         assert reads == [2, 1, 2, 1]
+
+
+class TestColdCalls:
+    async def test_other_calls_get_their_turn(
+        self, built: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever finds nobody in the cache reads them some at a time, and lets others run in between."""
+        turns, reads = 0, []
+
+        async def another_call() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        async with opened(built(twins(300))) as backend:
+            users = backend.store.users
+
+            async def read(points: Sequence[PointId]) -> list[StoredUser | None]:
+                reads.append((len(points), turns))
+                return await users(points)
+
+            monkeypatch.setattr(backend.store, "users", read)
+            other = asyncio.create_task(another_call())
+            await backend.recommender.recommend(RecommendationRequest("0"))
+            other.cancel()
+        _, *neighbors_ = reads
+        assert sum(size for size, _ in neighbors_) >= 299
+        assert max(size for size, _ in neighbors_) <= 64
+        assert all(before < after for (_, before), (_, after) in pairwise(neighbors_))
+
+    async def test_calls_at_the_same_time_read_nobody_twice(
+        self, built: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What one call reads another one that has begun, too, finds in the cache; both answer as one alone."""
+        reads: Counter[PointId] = Counter()
+        requests = [RecommendationRequest("0"), RecommendationRequest("1")]
+        path = built(twins(300))
+        async with opened(path) as backend:
+            alone = [text(await backend.recommender.recommend(request)) for request in requests]
+        async with opened(path) as backend:
+            users = backend.store.users
+
+            async def read(points: Sequence[PointId]) -> list[StoredUser | None]:
+                reads.update(points)
+                return await users(points)
+
+            monkeypatch.setattr(backend.store, "users", read)
+            answers = await asyncio.gather(*map(backend.recommender.recommend, requests))
+        assert [text(answer) for answer in answers] == alone
+        assert {point for point, count in reads.items() if count > 1} <= {0, 1}  # the askers
+        assert len(reads) == 300
+
+    async def test_a_shared_store_is_asked_once(self, built: Callable[..., Path]) -> None:
+        """Over a wire all neighbors are read in one round trip, however many."""
+        async with opened(built(twins(300))) as backend:
+            store = WatchedStore(backend.store)
+            store.shared = True
+            recommender = Recommender(store, backend.catalog, RECIPES, ProfileCache(2**28), default="default")
+            answer = await recommender.recommend(RecommendationRequest("0"))
+            again = await backend.recommender.recommend(RecommendationRequest("0"))
+        assert store.calls["users"] == 2
+        assert text(answer) == text(again)
 
 
 class TestAskingAgain:

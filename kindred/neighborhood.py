@@ -8,7 +8,7 @@ Notation as in docs/recipes.md: q the query, s_v a stored vector, g_v = q . s_v.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,12 @@ TIE_DIGITS = 10
 NOTHING = 1e-13
 """What is this small against the largest one is what rounding left of terms that cancel out."""
 
-_COUNT, _NORM, _MEAN = range(3)
+_COUNT, _NORM, _MEAN, _TERMS, _VERSION = range(5)
 """What a profile's numbers are."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DecodedProfile:
-    """A user's ratings, ready for scoring.
+class DecodedProfile(NamedTuple):
+    """A user's ratings, ready for scoring. A tuple: those of hundreds of neighbors are transposed in one step.
 
     Args:
         user_id: Whose they are.
@@ -35,8 +34,9 @@ class DecodedProfile:
         affinities: v of their stars, for recipes that fit. Shape (n,), float32.
         stars: The ratings on the five-star scale. Shape (n,), float32.
         rated_at: Milliseconds since 1970. Shape (n,), int64.
-        numbers: How many they are; what the preferences are divided by in the stored vector; the mean of the stars.
-            Shape (3,), float64.
+        numbers: How many they are; what the preferences are divided by in the stored vector; the mean of the stars; the
+            sum of the items' terms (see kindred/prediction.py), and the version of the counts that it is of: the only
+            ones that ever change. Shape (5,), float64.
     """
 
     user_id: str
@@ -50,8 +50,7 @@ class DecodedProfile:
     @property
     def nbytes(self) -> int:
         """What its columns take in memory."""
-        columns = (self.rows, self.preferences, self.affinities, self.stars, self.rated_at, self.numbers)
-        return sum(column.nbytes for column in columns)
+        return sum(column.nbytes for column in self[1:])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +74,18 @@ class Query:
         by_row = np.zeros(self.size)
         by_row[self.rows] = self.values
         return by_row
+
+
+class _Columns(NamedTuple):
+    """What stands in many profiles, field by field."""
+
+    user_ids: Sequence[str] = ()
+    rows: Sequence[NDArray[np.int32]] = ()
+    preferences: Sequence[NDArray[np.float64]] = ()
+    affinities: Sequence[NDArray[np.float32]] = ()
+    stars: Sequence[NDArray[np.float32]] = ()
+    rated_at: Sequence[NDArray[np.int64]] = ()
+    numbers: Sequence[NDArray[np.float64]] = ()
 
 
 class Neighborhood:
@@ -110,16 +121,17 @@ class Neighborhood:
     def _take(self, profiles: Sequence[DecodedProfile]) -> None:
         self.profiles = profiles
         """The neighbors, the most similar first: the order of every column here."""
-        self._numbers = joined([profile.numbers for profile in profiles], np.float64).reshape(-1, 3)
+        self._columns = _Columns(*zip(*profiles, strict=True))
+        self._numbers = joined(self._columns.numbers, np.float64).reshape(-1, 5)
         self.lengths = self._numbers[:, _COUNT].astype(np.intp)
         """How many ratings each neighbor has. Shape (K,)."""
         self.starts: NDArray[np.intp] = np.cumsum(self.lengths) - self.lengths
         """Where each neighbor's ratings begin. Shape (K,)."""
-        self.rows32 = joined([profile.rows for profile in profiles], np.int32)
+        self.rows32 = joined(self._columns.rows, np.int32)
         """The rows of the ratings, as sparse matrices take them. Shape (m,)."""
         self.rows = self.rows32.astype(np.intp)
         """The same as numpy's own index type: gathering with any other one converts it each time. Shape (m,)."""
-        self.preferences = joined([profile.preferences for profile in profiles], np.float64)
+        self.preferences = joined(self._columns.preferences, np.float64)
         """The weighting's preferences for the ratings. Shape (m,)."""
 
     def __len__(self) -> int:
@@ -159,22 +171,56 @@ class Neighborhood:
     @cached_property
     def affinities(self) -> NDArray[np.float64]:
         """What a fit makes of the ratings, v of their stars. Shape (m,)."""
-        return joined([profile.affinities for profile in self.profiles], np.float32).astype(np.float64)
+        return joined(self._columns.affinities, np.float32).astype(np.float64)
 
     @cached_property
     def stars(self) -> NDArray[np.float32]:
         """The ratings on the five-star scale. Shape (m,)."""
-        return joined([profile.stars for profile in self.profiles], np.float32)
+        return joined(self._columns.stars, np.float32)
 
     @cached_property
     def rated_at(self) -> NDArray[np.int64]:
         """When they were given, milliseconds since 1970. Shape (m,)."""
-        return joined([profile.rated_at for profile in self.profiles], np.int64)
+        return joined(self._columns.rated_at, np.int64)
+
+    def term_sums(self, terms: NDArray[np.float64], version: int) -> NDArray[np.float64]:
+        """The sum of the terms of all items that each neighbor has rated, remembered in their profiles.
+
+        Args:
+            terms: B. Shape (rows,).
+            version: The version of the counts that they are of.
+
+        Returns:
+            Shape (K,).
+        """
+        if (self._numbers[:, _VERSION] == version).all():
+            return self._numbers[:, _TERMS]
+        sums = term_sums_of(self.rows, self.starts, terms)
+        for profile, total in zip(self.profiles, sums.tolist(), strict=True):
+            profile.numbers[_TERMS:] = total, version
+        return sums
 
     @property
     def means(self) -> NDArray[np.float64]:
         """Each neighbor's mean rating in stars. Shape (K,)."""
         return self._numbers[:, _MEAN]
+
+
+def term_sums_of(
+    rows: NDArray[np.integer], starts: NDArray[np.integer], terms: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The sum of the terms of all items that each of some users has rated: the same to the last bit, whoever is with them.
+
+    Args:
+        rows: The rows that they have rated, user by user. Shape (m,).
+        starts: Where each user's begin, ascending; each has one at least. Shape (n,).
+        terms: B. Shape (rows,).
+
+    Returns:
+        Shape (n,).
+    """
+    sums: NDArray[np.float64] = np.add.reduceat(terms.take(rows), starts)
+    return sums
 
 
 def joined(columns: Sequence[NDArray[Any]], dtype: type[Number]) -> NDArray[Number]:

@@ -11,7 +11,7 @@ from math import frexp
 import numpy as np
 
 from kindred.catalog import Catalog
-from kindred.neighborhood import DecodedProfile, Neighborhood, Query
+from kindred.neighborhood import DecodedProfile, Neighborhood, Query, term_sums_of
 from kindred.profile_cache import ProfileCache
 from kindred.ridge import affinity
 from kindred.stores.port import Hits, PointId, Store, StoredUser
@@ -27,6 +27,8 @@ _APART = 1e-5
 """Single-precision sums further apart than this, relative to the largest, are in the exact order."""
 _MAX_CANDIDATES = 16_384
 _WIDER = 4
+_ONE = np.zeros(1, np.intp)
+"""Where the ratings of one user begin."""
 _AT_ONCE = 64
 """Profiles read and decoded in one go, on the event loop: it takes about as long as scoring does."""
 
@@ -195,14 +197,17 @@ class NeighborFinder:
         preferences = self._weighting.preferences(values)
         stars = self._scale.stars(values).astype(np.float32)
         [norm] = self._weighting.norms(np.array([np.dot(preferences, preferences)]))
+        rows = self._catalog.rows_of(user.profile.items[current])
+        counts = self._catalog.counts
+        [total] = term_sums_of(rows, _ONE, counts.terms)
         return DecodedProfile(
             user_id=user.user_id,
-            rows=self._catalog.rows_of(user.profile.items[current]),
+            rows=rows,
             preferences=preferences,
             affinities=affinity(stars).astype(np.float32),
             stars=stars,
             rated_at=user.profile.rated_at[current],
-            numbers=np.array([stars.size, norm, stars.mean(dtype=np.float64)]),
+            numbers=np.array([stars.size, norm, stars.mean(dtype=np.float64), total, counts.version]),
         )
 
 

@@ -129,6 +129,7 @@ class Personalizer:
             # Fitted weights may be negative, which is no way to average.
             sharpness, _ = (task.recipe if task.recipe.fit is None else DEFAULT).exponents(opinions.likes)
             weights = (hood.similarities / hood.similarities.max()) ** sharpness
+        counts = self._catalog.counts
         stars = predict(
             rows,
             raters,
@@ -136,7 +137,8 @@ class Personalizer:
             weights=weights,
             user_rows=opinions.rows[known],
             user_stars=opinions.stars[known],
-            terms=self._catalog.counts.terms,
+            terms=counts.terms,
+            term_sums=hood.term_sums(counts.terms, counts.version),
             ages=votes.ages,
         )
         # NaN alone is not equal to itself.

@@ -21,6 +21,8 @@ class ItemCounts:
     """The counts of every row of a catalog, and what follows from them, computed once per change."""
 
     def __init__(self) -> None:
+        self.version = 0
+        """Another one after every change."""
         self.rated = np.empty(0)
         self.liked = np.empty(0)
         self._ids = IdOrder()
@@ -113,6 +115,7 @@ class ItemCounts:
         return arrays[exponent]
 
     def _changed(self) -> None:
+        self.version += 1
         self._order = self._rank = self._terms = None
         self._damping, self._costs = {}, {}
 

@@ -33,16 +33,8 @@ class NeighborRatings(Protocol):
     """The neighbors' ratings as ragged columns: see `kindred.scoring.Neighborhood`."""
 
     @property
-    def rows(self) -> NDArray[np.intp]:
-        """The rows of the ratings. Shape (m,)."""
-
-    @property
     def stars(self) -> NDArray[np.float32]:
         """The ratings in stars. Shape (m,)."""
-
-    @property
-    def starts(self) -> NDArray[np.intp]:
-        """Where each neighbor's ratings begin; each has one at least. Shape (k,)."""
 
     @property
     def lengths(self) -> NDArray[np.intp]:
@@ -79,6 +71,7 @@ def predict(
     user_rows: NDArray[np.integer],
     user_stars: NDArray[np.floating],
     terms: NDArray[np.floating],
+    term_sums: NDArray[np.floating],
     ages: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float64]:
     """Predicts ratings in stars; whoever shows them keeps them within the catalog's scale.
@@ -91,13 +84,14 @@ def predict(
         user_rows: Rows that the user has rated. Shape (q,).
         user_stars: Their ratings, in stars. Shape (q,).
         terms: B, from `item_terms`. Shape (rows,).
+        term_sums: The sum of B over all items that each neighbor has rated. Shape (k,).
         ages: How much each of the neighbors' ratings counts by its age; None if all count alike. What a neighbor
             usually gives is of all their ratings. Shape (m,).
 
     Returns:
         Stars, NaN where no neighbor has rated the item. Shape (n,).
     """
-    sums = hood.means * hood.lengths - np.add.reduceat(terms.take(hood.rows), hood.starts)
+    sums = hood.means * hood.lengths - term_sums
     mean = sums.sum() / hood.lengths.sum()
     usual = (sums + _USER_SHRINKAGE * mean) / (hood.lengths + _USER_SHRINKAGE)
     own = ((user_stars - terms[user_rows]).sum() + _USER_SHRINKAGE * mean) / (user_rows.size + _USER_SHRINKAGE)

@@ -52,6 +52,7 @@ def predicted(
         user_rows=np.array([*user], np.intp),
         user_stars=np.array([*user.values()], np.float64),
         terms=terms,
+        term_sums=np.add.reduceat(terms[columns.rows], columns.starts),
         ages=None if ages is None else np.array(ages),
     )
 

@@ -13,7 +13,9 @@ def decoded(user_id: str, ratings: int = 100) -> DecodedProfile:
     """A profile with so many ratings: 28 bytes each, in arrays."""
     rows = np.arange(ratings, dtype=np.int32)
     stars, times = np.ones(ratings, np.float32), np.zeros(ratings, np.int64)
-    return DecodedProfile(user_id, rows, np.ones(ratings), stars, stars, times, np.array([ratings, 1.0, 1.0]))
+    return DecodedProfile(
+        user_id, rows, np.ones(ratings), stars, stars, times, np.array([ratings, 1.0, 1.0, 0.0, -1.0])
+    )
 
 
 class TestProfileCache:

@@ -26,7 +26,13 @@ def decoded(
     times = np.array([(rated_at or {}).get(row, 0) for row in preferences], np.int64)
     values = np.array([*preferences.values()], np.float64)
     return DecodedProfile(
-        user_id, rows, values, affinity(stars).astype(np.float32), stars, times, np.array([rows.size, norm, 4.0])
+        user_id,
+        rows,
+        values,
+        affinity(stars).astype(np.float32),
+        stars,
+        times,
+        np.array([rows.size, norm, 4.0, 0.0, -1.0]),
     )
 
 
@@ -136,6 +142,15 @@ class TestNeighborhood:
         """An item that weighs nothing in the query is shared all the same."""
         assert len(hood([decoded("a", {0: 1.0, 1: 1.0})], {0: 1.0, 1: 0.0}, overlap=2)) == 1
 
+    def test_sums_of_terms_follow_the_counts(self) -> None:
+        """The terms of what each neighbor has rated are summed up once for each version of the counts."""
+        users = [decoded("a", {0: 1.0, 3: 1.0}), decoded("b", {0: 0.5, 1: 1.0, 2: 1.0})]
+        terms = np.arange(ROWS) / 8
+        assert hood(users, {0: 1.0}).term_sums(terms, 1).tolist() == [0.375, 0.375]
+        assert hood(users, {0: 1.0}).term_sums(terms * 2, 1).tolist() == [0.375, 0.375]
+        assert hood(users[1:], {0: 1.0}).term_sums(terms * 2, 2).tolist() == [0.75]
+        assert hood(users, {0: 1.0}).term_sums(terms * 4, 3).tolist() == [1.5, 1.5]
+
 
 class TestVotes:
     def test_sums_are_weighed(self) -> None:
@@ -222,7 +237,7 @@ class TestParts:
                 random.choice([0.2, 0.35, 1.1], size).astype(np.float32),
                 random.choice([1.0, 3.0, 4.5], size).astype(np.float32),
                 np.zeros(size, np.int64),
-                np.array([size, np.sqrt(5 + size), 3.0]),
+                np.array([size, np.sqrt(5 + size), 3.0, 0.0, -1.0]),
             )
             for user, size in enumerate(random.integers(20, 200, 600).tolist())
         ]

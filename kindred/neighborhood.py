@@ -209,7 +209,7 @@ class Neighborhood:
 def term_sums_of(
     rows: NDArray[np.integer], starts: NDArray[np.integer], terms: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The sum of the terms of all items that each of some users has rated: the same to the last bit, whoever is with them.
+    """The sum of the terms of all items that each of some users has rated: the same bits, whoever is with them.
 
     Args:
         rows: The rows that they have rated, user by user. Shape (m,).

@@ -187,6 +187,20 @@ class TestWrites:
         assert await store.write_users([new]) == [False]
         assert await store.users([7]) == [new.user]
 
+    async def test_a_server_that_is_too_busy_to_answer_is_waited_for(
+        self, qdrant: RunningQdrant, backend: QdrantBackend
+    ) -> None:
+        """While it optimizes a load a server may not say in time whether it still does: it is asked again."""
+        with backend.builder(replace=True) as builder:
+            builder.add_users([write("8", profile_of({1: 5.0}))])
+            qdrant.faults.code, qdrant.faults.failures = grpc.StatusCode.DEADLINE_EXCEEDED, 3
+            qdrant.faults.methods = ("Get",)
+            builder.commit(METADATA)
+        assert not qdrant.faults.failures
+        store = await backend.open()
+        assert await found(store, {1: 1.0}) == ["8"]
+        await store.close()
+
     async def test_a_failed_upload_leaves_nothing(self, qdrant: RunningQdrant, backend: QdrantBackend) -> None:
         """A load whose server fails ends with the error, and the old collection is as it was."""
         with pytest.raises(UnavailableError), backend.builder(replace=True) as builder:  # noqa: PT012  # uploads overlap

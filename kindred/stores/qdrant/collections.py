@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import uuid4
 
+import grpc
 import structlog
 from qdrant_client import QdrantClient
 from qdrant_client.models import (
+    CollectionInfo,
     CollectionStatus,
     CreateAlias,
     CreateAliasOperation,
@@ -45,6 +47,8 @@ _ALIVE = "alive_at"
 _DEAD_AFTER = 15 * 60
 """Seconds without a sign of life after which a generation is taken for dead: far more than clocks differ."""
 _SETTLE_SECONDS = 3_600.0
+_BUSY_SECONDS = 300.0
+"""Seconds for which a server that optimizes may leave the question unanswered whether it still does."""
 _SCHEMAS = {
     IndexKind.NUMBER: PayloadSchemaType.FLOAT,
     IndexKind.KEYWORD: PayloadSchemaType.KEYWORD,
@@ -187,8 +191,7 @@ class Collections:
         deadline, pause = time.monotonic() + _SETTLE_SECONDS, 0.01
         for collection in (users_collection(self._name, generation), items_collection(self._name, generation)):
             while True:
-                with answering(self._server):
-                    info = self._client.get_collection(collection)
+                info = self._info(collection)
                 if info.status is CollectionStatus.GREEN:
                     break
                 if info.status is CollectionStatus.RED or time.monotonic() > deadline:
@@ -199,6 +202,17 @@ class Collections:
                         self._client.update_collection(collection, optimizers_config=OptimizersConfigDiff())
                 time.sleep(pause)
                 pause = min(2 * pause, 1.0)
+
+    def _info(self, collection: str) -> CollectionInfo:
+        """What the server says of a collection. While it optimizes it may be too busy to say so in time."""
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            with answering(self._server):
+                try:
+                    return self._client.get_collection(collection)
+                except grpc.RpcError as error:
+                    if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED or time.monotonic() > deadline:
+                        raise
 
     def prepare_swap(self, instead_of: str | None) -> None:
         """Sees that the current generation is the one to replace, and keeps it from being dropped too early.

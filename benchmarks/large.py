@@ -92,8 +92,7 @@ def measure_large(workspace: Path) -> list[Figure]:
         workspace: A folder.
     """
     loads, answers = measure([SMALL, LARGE], workspace)
-    remote = remote_memory(workspace / f"generated-{LARGE}", workspace, answers[-1].size)
-    return [*_of_load(loads[-1]), *_of_answers(*answers), remote]
+    return [*_of_load(loads[-1]), *_of_answers(*answers)]
 
 
 def measure(sizes: Sequence[str], folder: Path) -> tuple[list[Load], list[Answers]]:

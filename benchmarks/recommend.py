@@ -22,7 +22,7 @@ from kindred.v1.recommendation_service_pb2 import RECIPE_DEFAULT, RECIPE_RIDGE, 
 from kindred.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from kindred.weighting import SparseVector
 
-TARGET = 2.5
+TARGET = 2.0
 RIDGE_TARGET = 2.0
 ROUNDS = 3
 

@@ -11,7 +11,7 @@ from kafka import KafkaProducer
 
 from benchmarks.processes import free_port, up
 from benchmarks.report import Figure
-from kindred.v1.recommendation_service_pb2 import RecommendRequest
+from kindred.v1.recommendation_service_pb2 import RECIPE_DEFAULT, RecommendRequest
 from kindred.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 
 TARGET_MS = 50.0
@@ -32,13 +32,20 @@ def measure_freshness(workspace: Path) -> list[Figure]:
         producer = KafkaProducer(bootstrap_servers=f"127.0.0.1:{broker_port}", acks="all", linger_ms=0)
         for number in range(-3, EVENTS):  # the first ones wait for the consumer to join, and warm up
             user_id = str(number % 900 + 1)
-            known = recommendations.Recommend(RecommendRequest(user_id=user_id)).as_of.profile_revision
+            known = recommendations.Recommend(
+                RecommendRequest(user_id=user_id, recipe=RECIPE_DEFAULT)
+            ).as_of.profile_revision
             event = json.dumps({"userId": user_id, "rated": {"itemId": str(number % 1_000 + 1), "value": 5}})
             start = perf_counter()
             sent = producer.send("kindred.ratings.v1", event.encode(), user_id.encode())
             sent.get(timeout=_PATIENCE)
             broker = perf_counter() - start
-            while recommendations.Recommend(RecommendRequest(user_id=user_id)).as_of.profile_revision == known:
+            while (
+                recommendations.Recommend(
+                    RecommendRequest(user_id=user_id, recipe=RECIPE_DEFAULT)
+                ).as_of.profile_revision
+                == known
+            ):
                 if perf_counter() - start > _PATIENCE:
                     raise RuntimeError(f"the event {event} was not applied")
             if number >= 0:

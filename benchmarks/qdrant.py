@@ -23,7 +23,7 @@ from kindred.stores.qdrant.builder import QdrantBuilder
 from kindred.stores.qdrant.collections import Layout
 from kindred.stores.qdrant.messages import nearest
 from kindred.stores.qdrant.server import QdrantServer
-from kindred.v1.recommendation_service_pb2 import EXPLANATION_SUMMARY, RecommendRequest
+from kindred.v1.recommendation_service_pb2 import EXPLANATION_SUMMARY, RECIPE_DEFAULT, RecommendRequest
 from kindred.weighting import stored_vector
 from loader.datasets import fetch_dataset
 from loader.load import load
@@ -173,6 +173,7 @@ def _ask(job: tuple[str, float]) -> int:
         RecommendRequest(
             user_id=str(user),
             limit=500,
+            recipe=RECIPE_DEFAULT,
             explanation=EXPLANATION_SUMMARY,
         ).SerializeToString()
         for user in range(1, 901)

@@ -19,7 +19,7 @@ from benchmarks.report import Figure, Ratio
 from cli.local_broker import local_broker
 from kindred.v1.rating_service_pb2 import NewRating, RecordRatingsRequest, StreamRatingsRequest, UserRating
 from kindred.v1.rating_service_pb2_grpc import RatingServiceStub
-from kindred.v1.recommendation_service_pb2 import RecommendRequest, WatchRecommendationsRequest
+from kindred.v1.recommendation_service_pb2 import RECIPE_DEFAULT, RecommendRequest, WatchRecommendationsRequest
 from kindred.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 
 RATE = 500
@@ -90,14 +90,14 @@ class _Callers:
         user_id, rating = str(number % 900 + 1), NewRating(item_id=str(number % 1_600 + 1), value=number % 5 + 1)
         start = perf_counter()
         recorded = self._ratings.RecordRatings(RecordRatingsRequest(user_id=user_id, ratings=[rating]), timeout=60)
-        request = RecommendRequest(user_id=user_id, at_least_as_fresh=recorded.freshness_token)
+        request = RecommendRequest(user_id=user_id, recipe=RECIPE_DEFAULT, at_least_as_fresh=recorded.freshness_token)
         self._recommendations.Recommend(request, timeout=_PATIENCE)
         return (perf_counter() - start) * 1000
 
     def write_and_watch(self, number: int) -> float:
         """A rating on Kafka of somebody who is watched, and the answer that is pushed."""
         user_id = f"watched-{number}"
-        request = WatchRecommendationsRequest(request=RecommendRequest(user_id=user_id))
+        request = WatchRecommendationsRequest(request=RecommendRequest(user_id=user_id, recipe=RECIPE_DEFAULT))
         answers = self._recommendations.WatchRecommendations(request, timeout=_PATIENCE)
         next(answers)
         event = {"userId": user_id, "rated": {"itemId": "50", "value": 5}}

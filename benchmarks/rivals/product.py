@@ -19,7 +19,13 @@ from kindred.stores.qdrant.collections import Layout
 from kindred.stores.qdrant.server import QdrantServer
 from kindred.v1.rating_service_pb2 import NewRating, RecordRatingsRequest
 from kindred.v1.rating_service_pb2_grpc import RatingServiceStub
-from kindred.v1.recommendation_service_pb2 import RecommendRequest
+from kindred.v1.recommendation_service_pb2 import (
+    RECIPE_DEFAULT,
+    RECIPE_RIDGE,
+    RECIPE_TUTORIAL_RATINGS,
+    Recipe,
+    RecommendRequest,
+)
 from kindred.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from loader.evaluation.product import TableSource
 from loader.load import load
@@ -27,6 +33,7 @@ from loader.options import LoadOptions, WeightingName
 
 EVENTS = 40
 EMBEDDED, ON_QDRANT = "Kindred, embedded engine", "Kindred, Qdrant's API"
+WITH_RIDGE = "Kindred, embedded engine, recipe ridge"
 SAME_FORMULA = "Kindred, Qdrant's API, the notebook's formula"
 _PATIENCE = 60.0
 
@@ -55,12 +62,13 @@ def product_rivals(contest: Contest, data_dir: Path, url: str, stack: ExitStack)
     brokers = {who: stack.enter_context(local_broker(0)) for who in (ON_QDRANT, SAME_FORMULA)}
     address = f"127.0.0.1:{free_port()}"
     stack.enter_context(up(data_dir, address, free_port()))
-    yield _rival(EMBEDDED, address, contest, stack, "K = 200")
-    weightings: tuple[tuple[str, WeightingName, str], ...] = (
-        (ON_QDRANT, "default", "K = 200"),
-        (SAME_FORMULA, "zscore", "recipe tutorial-ratings, K = 20"),
+    yield _rival(EMBEDDED, address, contest, stack, "recipe default, K = 200", RECIPE_DEFAULT)
+    yield _rival(WITH_RIDGE, address, contest, stack, "recipe ridge, K = 400", RECIPE_RIDGE)
+    weightings: tuple[tuple[str, WeightingName, str, Recipe.ValueType], ...] = (
+        (ON_QDRANT, "default", "recipe default, K = 200", RECIPE_DEFAULT),
+        (SAME_FORMULA, "zscore", "recipe tutorial-ratings, K = 20", RECIPE_TUTORIAL_RATINGS),
     )
-    for who, weighting, note in weightings:
+    for who, weighting, note, recipe in weightings:
         name = f"kindred-{weighting}"
         with QdrantBuilder(QdrantServer(url), name, Layout()) as builder:
             load(TableSource(contest.train), builder, LoadOptions(weighting=weighting))
@@ -68,17 +76,19 @@ def product_rivals(contest: Contest, data_dir: Path, url: str, stack: ExitStack)
         address = f"127.0.0.1:{free_port()}"
         stack.enter_context(consuming(*where))
         stack.enter_context(serving(address, *where))
-        yield _rival(who, address, contest, stack, note)
+        yield _rival(who, address, contest, stack, note, recipe)
 
 
-def _rival(who: str, address: str, contest: Contest, stack: ExitStack, note: str) -> Rival:
+def _rival(  # noqa: PLR0917  # what a rival is made of
+    who: str, address: str, contest: Contest, stack: ExitStack, note: str, recipe: Recipe.ValueType
+) -> Rival:
     channel = stack.enter_context(grpc.insecure_channel(address))
     recommend = RecommendationServiceStub(channel).Recommend
     record = RatingServiceStub(channel).RecordRatings
     numbers = count()
 
     def ranked(user_id: str) -> list[str]:
-        answer = recommend(RecommendRequest(user_id=user_id, limit=DEPTH))
+        answer = recommend(RecommendRequest(user_id=user_id, limit=DEPTH, recipe=recipe))
         return [each.item.item_id for each in answer.recommendations]
 
     def event(user_id: str) -> float:
@@ -86,7 +96,7 @@ def _rival(who: str, address: str, contest: Contest, stack: ExitStack, note: str
         rating = NewRating(item_id=contest.table.items[next(numbers)].item_id, value=contest.table.scale.maximum)
         start = perf_counter()
         recorded = record(RecordRatingsRequest(user_id=user_id, ratings=[rating]), timeout=_PATIENCE)
-        fresh = RecommendRequest(user_id=user_id, at_least_as_fresh=recorded.freshness_token)
+        fresh = RecommendRequest(user_id=user_id, at_least_as_fresh=recorded.freshness_token, recipe=recipe)
         recommend(fresh, timeout=_PATIENCE)
         return perf_counter() - start
 

@@ -115,3 +115,26 @@ def memory(process: int) -> dict[str, float]:
         return {}
     pairs = (line.split(":") for line in lines if line.startswith(("VmHWM", "RssAnon")))
     return {key: int(value.split()[0]) * 1024 / 1_000_000 for key, value in pairs}
+
+
+@contextmanager
+def steady_events(kafka: str, rate: int, pairs: Path | None = None) -> Iterator[None]:
+    """Ratings at a steady rate, from a process of its own.
+
+    Args:
+        kafka: The bootstrap server.
+        rate: Ratings a second; 0 for none.
+        pairs: A JSON list of [user id, item id] to take them from; None for a crowd of users of their own.
+    """
+    if not rate:
+        yield
+        return
+    command = [sys.executable, "-m", "benchmarks.steady_events", kafka, "kindred.ratings.v1", str(rate)]
+    process = subprocess.Popen([*command, *([] if pairs is None else [str(pairs)])])  # noqa: S603  # our own module
+    try:
+        yield
+        if process.poll() is not None:
+            raise RuntimeError("the steady events ended early")
+    finally:
+        process.kill()
+        process.wait()

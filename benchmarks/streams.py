@@ -2,11 +2,8 @@
 
 import json
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 
@@ -14,7 +11,7 @@ import grpc
 import numpy as np
 from kafka import KafkaConsumer, KafkaProducer
 
-from benchmarks.processes import free_port, serving, up
+from benchmarks.processes import free_port, serving, steady_events, up
 from benchmarks.report import Figure, Ratio
 from cli.local_broker import local_broker
 from kindred.v1.rating_service_pb2 import NewRating, RecordRatingsRequest, StreamRatingsRequest, UserRating
@@ -49,7 +46,7 @@ def _under_load(data_dir: Path) -> list[Figure]:
     with up(data_dir, address, broker_port), grpc.insecure_channel(address) as channel:
         callers = _Callers(channel, KafkaProducer(bootstrap_servers=kafka, acks="all", linger_ms=0))
         callers.record_and_recommend(0)  # waits for the consumer to join
-        with _steady(kafka):
+        with steady_events(kafka, RATE):
             _paced(callers.record_and_recommend, PROBES_A_SECOND)
             answered = _paced(callers.record_and_recommend, PROBES)
             watched = _paced(callers.write_and_watch, PROBES // 4)
@@ -139,20 +136,6 @@ def _broker_alone(kafka: str, producer: KafkaProducer) -> list[float]:
         return _paced(probe, PROBES // 4)
     finally:
         consumer.close()
-
-
-@contextmanager
-def _steady(kafka: str) -> Iterator[None]:
-    """Events at a steady rate, from a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.steady_events", kafka, _TOPIC, str(RATE)]
-    process = subprocess.Popen(command)  # noqa: S603  # our own module
-    try:
-        yield
-        if process.poll() is not None:
-            raise RuntimeError("the steady events ended early")
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _streamed(data_dir: Path) -> Figure:

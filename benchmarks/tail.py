@@ -8,12 +8,10 @@ import argparse
 import asyncio
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -23,7 +21,7 @@ from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.arrivals import offer, saturate
-from benchmarks.processes import free_port, up
+from benchmarks.processes import free_port, steady_events, up
 from kindred.settings import Settings
 from kindred.stores.edge import EdgeBuilder, EdgeStore
 from loader.datasets import fetch_dataset
@@ -33,7 +31,6 @@ from loader.readers.movielens import open_movielens
 RATES = (0, 100, 500)
 """Ratings a second."""
 CACHES = (Settings.model_fields["cache_bytes"].default, 0)
-_TOPIC = "kindred.ratings.v1"
 _CALLERS = 4
 _ASKERS = 1_000
 _PAIRS_A_USER = 3
@@ -122,11 +119,11 @@ def _runs(data_dir: Path, cache: int, askers: Sequence[str], pairs: Path, load: 
     address, broker_port, metrics = f"127.0.0.1:{free_port()}", free_port(), free_port()
     settings = {"KINDRED_CACHE_BYTES": str(cache), "KINDRED_METRICS_PORT": str(metrics)}
     with up(data_dir, address, broker_port, **settings):
-        with _steady(f"127.0.0.1:{broker_port}", 1, pairs):
+        with steady_events(f"127.0.0.1:{broker_port}", 1, pairs):
             _joined(metrics)
         saturate(address, askers, _CALLERS, load[1] / 2)  # fills the cache
         for rate in RATES:
-            with _steady(f"127.0.0.1:{broker_port}", rate, pairs):
+            with steady_events(f"127.0.0.1:{broker_port}", rate, pairs):
                 time.sleep(1)  # until the stream is steady
                 before = _counts(metrics)
                 answers = offer(address, askers, *load)
@@ -149,23 +146,6 @@ async def _known(data_dir: Path) -> tuple[list[str], list[tuple[str, str]]]:
     finally:
         await store.close()
     return askers, pairs
-
-
-@contextmanager
-def _steady(kafka: str, rate: int, pairs: Path) -> Iterator[None]:
-    """Ratings at a steady rate, from a process of its own; none at a rate of 0."""
-    if not rate:
-        yield
-        return
-    command = [sys.executable, "-m", "benchmarks.steady_events", kafka, _TOPIC, str(rate), str(pairs)]
-    process = subprocess.Popen(command)  # noqa: S603  # our own module
-    try:
-        yield
-        if process.poll() is not None:
-            raise RuntimeError("the steady events ended early")
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _joined(metrics: int) -> None:

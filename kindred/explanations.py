@@ -92,21 +92,20 @@ class Explainer:
     @cached_property
     def _stars(self) -> NDArray[np.float64]:
         """What the neighbors rate each item. Shape (K, n_items)."""
-        return self._votes.dense(self._raters, self._votes.hood.stars)
+        return self._votes.dense(self._raters, self._votes.hood.stars_at(self._raters.places))
 
     @cached_property
     def _counted(self) -> NDArray[np.bool_]:
         """Which neighbors have rated each item; ratings that count nothing are none. Shape (K, n_items)."""
         ages = self._votes.ages
-        counts = np.ones(self._votes.hood.rows.size, np.bool_) if ages is None else ages > 0
+        counts = 1.0 if ages is None else ages[self._raters.places] > 0
         counted: NDArray[np.bool_] = self._votes.dense(self._raters, counts) > 0
         return counted
 
     @cached_property
     def _rated(self) -> NDArray[np.bool_]:
         """Which of the query's items each neighbor has rated. Shape (K, n_query)."""
-        everything = np.ones(self._votes.hood.rows.size, np.bool_)
-        rated: NDArray[np.bool_] = self._votes.dense(self._votes.raters(self._rows), everything) > 0
+        rated: NDArray[np.bool_] = self._votes.dense(self._votes.raters(self._rows), 1.0) > 0
         return rated
 
     def _term(self, v: int, value: float, contribution: float, rating: float, rated: NDArray[np.bool_]) -> NeighborTerm:

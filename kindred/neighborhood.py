@@ -7,11 +7,13 @@ Notation as in docs/recipes.md: q the query, s_v a stored vector, g_v = q . s_v.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from struct import Struct
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kindred.packed_ratings import RatingCodes, joined, unpack_times
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -22,35 +24,40 @@ NOTHING = 1e-13
 
 _COUNT, _NORM, _MEAN, _TERMS, _VERSION = range(5)
 """What a profile's numbers are."""
+_NUMBERS = Struct("=5d")
+_MEMO = Struct("=2d")
 
 
-class DecodedProfile(NamedTuple):
+class PackedProfile(NamedTuple):
     """A user's ratings, ready for scoring. A tuple: those of hundreds of neighbors are transposed in one step.
 
     Args:
+        version: The version of the user's point that it was read for.
         user_id: Whose they are.
-        rows: Rows of the rated items. Shape (n,), int32.
-        preferences: The weighting's preferences for them, exact: equal sums are ties. Shape (n,), float64.
-        affinities: v of their stars, for recipes that fit. Shape (n,), float32.
-        stars: The ratings on the five-star scale. Shape (n,), float32.
-        rated_at: Milliseconds since 1970. Shape (n,), int64.
+        rows: Rows of the rated items, int32.
+        ratings: What they were given, as `RatingCodes.pack` gives it.
+        times: When, as `pack_times` gives it.
         numbers: How many they are; what the preferences are divided by in the stored vector; the mean of the stars; the
             sum of the items' terms (see kindred/prediction.py), and the version of the counts that it is of: the only
-            ones that ever change. Shape (5,), float64.
+            ones that ever change. Five float64.
     """
 
+    version: int
     user_id: str
-    rows: NDArray[np.int32]
-    preferences: NDArray[np.float64]
-    affinities: NDArray[np.float32]
-    stars: NDArray[np.float32]
-    rated_at: NDArray[np.int64]
-    numbers: NDArray[np.float64]
+    rows: bytes
+    ratings: bytes
+    times: bytes
+    numbers: bytearray
 
     @property
     def nbytes(self) -> int:
         """What its columns take in memory."""
-        return sum(column.nbytes for column in self[1:])
+        return sum(map(len, self[2:]))
+
+
+def packed_numbers(count: int, norm: float, mean: float, term_sum: float, version: int) -> bytearray:
+    """The numbers of a profile."""
+    return bytearray(_NUMBERS.pack(count, norm, mean, term_sum, version))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,13 +86,12 @@ class Query:
 class _Columns(NamedTuple):
     """What stands in many profiles, field by field."""
 
+    versions: Sequence[int] = ()
     user_ids: Sequence[str] = ()
-    rows: Sequence[NDArray[np.int32]] = ()
-    preferences: Sequence[NDArray[np.float64]] = ()
-    affinities: Sequence[NDArray[np.float32]] = ()
-    stars: Sequence[NDArray[np.float32]] = ()
-    rated_at: Sequence[NDArray[np.int64]] = ()
-    numbers: Sequence[NDArray[np.float64]] = ()
+    rows: Sequence[bytes] = ()
+    ratings: Sequence[bytes] = ()
+    times: Sequence[bytes] = ()
+    numbers: Sequence[bytes | bytearray] = ()
 
 
 class Neighborhood:
@@ -97,11 +103,15 @@ class Neighborhood:
     Args:
         profiles: The users found, at least one, each with at least one rating.
         query: The query.
+        codes: How the profiles' ratings are packed.
         k: How many of them are neighbors, at most: the most similar, of those with a positive similarity.
         min_overlap: How many items a neighbor shares with the query, at least.
     """
 
-    def __init__(self, profiles: Sequence[DecodedProfile], query: Query, k: int, min_overlap: int = 1) -> None:
+    def __init__(
+        self, profiles: Sequence[PackedProfile], query: Query, codes: RatingCodes, *, k: int, min_overlap: int = 1
+    ) -> None:
+        self._codes = codes
         self.query = query
         self._take(profiles)
         products = query.dense().take(self.rows)
@@ -118,20 +128,21 @@ class Neighborhood:
         if chosen is not None:
             self._take([profiles[place] for place in chosen.tolist()])
 
-    def _take(self, profiles: Sequence[DecodedProfile]) -> None:
+    def _take(self, profiles: Sequence[PackedProfile]) -> None:
         self.profiles = profiles
         """The neighbors, the most similar first: the order of every column here."""
         self._columns = _Columns(*zip(*profiles, strict=True))
-        self._numbers = joined(self._columns.numbers, np.float64).reshape(-1, 5)
+        self._numbers: NDArray[np.float64] = joined(self._columns.numbers, np.float64).reshape(-1, 5)
         self.lengths = self._numbers[:, _COUNT].astype(np.intp)
         """How many ratings each neighbor has. Shape (K,)."""
         self.starts: NDArray[np.intp] = np.cumsum(self.lengths) - self.lengths
         """Where each neighbor's ratings begin. Shape (K,)."""
-        self.rows32 = joined(self._columns.rows, np.int32)
+        self.rows32: NDArray[np.int32] = joined(self._columns.rows, np.int32)
         """The rows of the ratings, as sparse matrices take them. Shape (m,)."""
         self.rows = self.rows32.astype(np.intp)
         """The same as numpy's own index type: gathering with any other one converts it each time. Shape (m,)."""
-        self.preferences = joined(self._columns.preferences, np.float64)
+        self._places, self._meanings = self._codes.unpack(self._columns.ratings, self.lengths)
+        self.preferences = self._meanings.preferences.take(self._places)
         """The weighting's preferences for the ratings. Shape (m,)."""
 
     def __len__(self) -> int:
@@ -168,20 +179,26 @@ class Neighborhood:
         """
         return np.repeat(numbers, self.lengths)
 
-    @cached_property
+    @property
     def affinities(self) -> NDArray[np.float64]:
         """What a fit makes of the ratings, v of their stars. Shape (m,)."""
-        return joined(self._columns.affinities, np.float32).astype(np.float64)
+        return self._meanings.affinities.take(self._places)
 
-    @cached_property
-    def stars(self) -> NDArray[np.float32]:
-        """The ratings on the five-star scale. Shape (m,)."""
-        return joined(self._columns.stars, np.float32)
+    def stars_at(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Some of the ratings, on the five-star scale.
 
-    @cached_property
+        Args:
+            places: Where they stand in the columns. Shape (n,).
+
+        Returns:
+            Shape (n,).
+        """
+        return self._meanings.stars.take(self._places[places])
+
+    @property
     def rated_at(self) -> NDArray[np.int64]:
         """When they were given, milliseconds since 1970. Shape (m,)."""
-        return joined(self._columns.rated_at, np.int64)
+        return unpack_times(self._columns.times, self.lengths)
 
     def term_sums(self, terms: NDArray[np.float64], version: int) -> NDArray[np.float64]:
         """The sum of the terms of all items that each neighbor has rated, remembered in their profiles.
@@ -197,7 +214,7 @@ class Neighborhood:
             return self._numbers[:, _TERMS]
         sums = term_sums_of(self.rows, self.starts, terms)
         for profile, total in zip(self.profiles, sums.tolist(), strict=True):
-            profile.numbers[_TERMS:] = total, version
+            _MEMO.pack_into(profile.numbers, _TERMS * 8, total, version)
         return sums
 
     @property
@@ -223,20 +240,7 @@ def term_sums_of(
     return sums
 
 
-def joined(columns: Sequence[NDArray[Any]], dtype: type[Number]) -> NDArray[Number]:
-    """Columns one after the other, in half the time that np.concatenate takes for hundreds of short ones.
-
-    Args:
-        columns: Contiguous, all of one type.
-        dtype: That type.
-
-    Returns:
-        Read-only.
-    """
-    return np.frombuffer(b"".join(columns), dtype)  # type: ignore[arg-type]  # arrays are buffers, untyped before 3.12
-
-
-def _ranking(similarities: NDArray[np.float64], profiles: Sequence[DecodedProfile], k: int) -> NDArray[np.intp] | None:
+def _ranking(similarities: NDArray[np.float64], profiles: Sequence[PackedProfile], k: int) -> NDArray[np.intp] | None:
     """The places of the neighbors, the most similar first, ties by user id; None if that is everyone as they stand."""
     top = similarities[0]
     if similarities.size <= k and similarities[-1] > top * NOTHING:

@@ -11,9 +11,9 @@ from math import frexp
 import numpy as np
 
 from kindred.catalog import Catalog
-from kindred.neighborhood import DecodedProfile, Neighborhood, Query, term_sums_of
+from kindred.neighborhood import Neighborhood, PackedProfile, Query, packed_numbers, term_sums_of
+from kindred.packed_ratings import RatingCodes, pack_times
 from kindred.profile_cache import ProfileCache
-from kindred.ridge import affinity
 from kindred.stores.port import Hits, PointId, Store, StoredUser
 from kindred.timing import Step, lap
 from kindred.user_filter import UserFilter
@@ -66,7 +66,7 @@ class NeighborFinder:
         self._catalog = catalog
         self._cache = cache
         self._weighting = store.metadata.weighting
-        self._scale = store.metadata.scale
+        self._codes = RatingCodes(store.metadata.weighting, store.metadata.scale)
 
     async def search(self, queries: Sequence[NeighborQuery]) -> list[Hits]:
         """Candidates for the neighbors, with everyone who may tie with the last one.
@@ -124,11 +124,12 @@ class NeighborFinder:
             hoods.append(hood)
         return hoods
 
-    def _neighborhood(self, query: NeighborQuery, profiles: list[DecodedProfile]) -> Neighborhood | None:
+    def _neighborhood(self, query: NeighborQuery, profiles: list[PackedProfile]) -> Neighborhood | None:
         if not profiles:
             return None
-        # Decoding may have met an index that is new to the catalog, and so a row that is new since the query was made.
-        hood = Neighborhood(profiles, replace(query.query, size=self._catalog.rows), query.k, query.min_overlap)
+        # Packing may have met an index that is new to the catalog, and so a row that is new since the query was made.
+        now = replace(query.query, size=self._catalog.rows)
+        hood = Neighborhood(profiles, now, self._codes, k=query.k, min_overlap=query.min_overlap)
         return hood if len(hood) else None
 
     async def _engine(self, queries: Sequence[NeighborQuery], limit: int) -> list[Hits]:
@@ -145,7 +146,7 @@ class NeighborFinder:
         _, exponent = frexp(max(values.max(), -values.min()))
         return SparseVector(self._catalog.indexes[query.rows[weighs]], np.ldexp(values, -exponent).astype(np.float32))
 
-    async def _profiles(self, queries: Sequence[NeighborQuery], found: Sequence[Hits]) -> list[list[DecodedProfile]]:
+    async def _profiles(self, queries: Sequence[NeighborQuery], found: Sequence[Hits]) -> list[list[PackedProfile]]:
         """The candidates' profiles, cached or read in one call, without the user and users gone meanwhile."""
         nearest = [_nearest(query, hits) for query, hits in zip(queries, found, strict=True)]
         gathered = [self._cache.get(point_ids, versions) for point_ids, versions in nearest]
@@ -165,13 +166,13 @@ class NeighborFinder:
             lap(Step.FETCH)
         return [[profile for profile in profiles if profile is not None] for profiles in gathered]
 
-    async def _read(self, missing: Mapping[PointId, int]) -> dict[PointId, DecodedProfile]:
+    async def _read(self, missing: Mapping[PointId, int]) -> dict[PointId, PackedProfile]:
         """Profiles that the cache lacked, some at a time, so that other calls get their turn.
 
         Args:
             missing: The versions that the search saw, by point.
         """
-        read: dict[PointId, DecodedProfile] = {}
+        read: dict[PointId, PackedProfile] = {}
         points = list(missing)
         ahead = await self._store.users(points) if self._store.shared else None  # one round trip
         for start in range(0, len(points), _AT_ONCE):
@@ -187,27 +188,24 @@ class NeighborFinder:
             users = await self._store.users(some) if ahead is None else ahead[start : start + _AT_ONCE]
             for point_id, user in zip(some, users, strict=True):
                 if user is not None and user.profile.rating_count:
-                    read[point_id] = self._decode(user)
-                    self._cache.put(point_id, missing[point_id], read[point_id])
+                    read[point_id] = self._packed(user, missing[point_id])
+                    self._cache.put(point_id, read[point_id])
         return read
 
-    def _decode(self, user: StoredUser) -> DecodedProfile:
+    def _packed(self, user: StoredUser, version: int) -> PackedProfile:
         current = user.profile.current
         values = user.profile.values[current]
-        preferences = self._weighting.preferences(values)
-        stars = self._scale.stars(values).astype(np.float32)
-        [norm] = self._weighting.norms(np.array([np.dot(preferences, preferences)]))
+        meanings, counts = self._codes.meanings_of(values), self._catalog.counts
         rows = self._catalog.rows_of(user.profile.items[current])
-        counts = self._catalog.counts
+        [norm] = self._weighting.norms(np.array([np.dot(meanings.preferences, meanings.preferences)]))
         [total] = term_sums_of(rows, _ONE, counts.terms)
-        return DecodedProfile(
-            user_id=user.user_id,
-            rows=rows,
-            preferences=preferences,
-            affinities=affinity(stars).astype(np.float32),
-            stars=stars,
-            rated_at=user.profile.rated_at[current],
-            numbers=np.array([stars.size, norm, stars.mean(dtype=np.float64), total, counts.version]),
+        return PackedProfile(
+            version,
+            user.user_id,
+            rows=rows.tobytes(),
+            ratings=self._codes.pack(values),
+            times=pack_times(user.profile.rated_at[current]),
+            numbers=packed_numbers(rows.size, norm, meanings.stars.mean(dtype=np.float64), total, counts.version),
         )
 
 

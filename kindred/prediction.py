@@ -30,11 +30,10 @@ _WEIGHT_SHRINKAGE = 1.5
 
 
 class NeighborRatings(Protocol):
-    """The neighbors' ratings as ragged columns: see `kindred.scoring.Neighborhood`."""
+    """The neighbors' ratings as ragged columns: see `kindred.neighborhood.Neighborhood`."""
 
-    @property
-    def stars(self) -> NDArray[np.float32]:
-        """The ratings in stars. Shape (m,)."""
+    def stars_at(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The ratings at some places of the columns, in stars."""
 
     @property
     def lengths(self) -> NDArray[np.intp]:
@@ -99,7 +98,7 @@ def predict(
     places, of, columns, items = raters
     each = weights[of] if ages is None else weights[of] * ages[places]
     weight = np.bincount(columns, each, items)
-    each = each * (hood.stars[places] - usual[of])
+    each = each * (hood.stars_at(places) - usual[of])
     item = terms[wanted]
     above = np.bincount(columns, each, items) - weight * item
     return np.where(weight > 0, own + item + above / (weight + _WEIGHT_SHRINKAGE), np.nan)

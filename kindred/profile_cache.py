@@ -1,9 +1,11 @@
-"""Neighbors' profiles in memory, bounded by bytes; what was not used for the longest time goes first."""
+"""Neighbors' profiles in memory, bounded by bytes; what was not used for a long time goes first."""
 
+from collections import deque
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import cast
 
-from kindred.neighborhood import DecodedProfile
+from kindred.neighborhood import PackedProfile
 from kindred.stores.port import PointId
 from kindred.telemetry import (
     PROFILE_CACHE_BYTES,
@@ -12,25 +14,28 @@ from kindred.telemetry import (
     PROFILE_CACHE_MISSES,
 )
 
-_OVERHEAD = 660
-"""Bytes that an entry takes beside its arrays: objects, keys and the user id; measured with sys.getsizeof."""
+_OVERHEAD = 600
+"""Bytes by which a process grows for an entry, beside its columns: 540 if the user id is a number, else 650."""
+
+_version = attrgetter("version")
 
 
 class ProfileCache:
-    """Neighbors' decoded profiles by point. An entry is good for one version of its point: a write makes it a miss.
+    """Neighbors' packed profiles by point. An entry is good for one version of its point: a write makes it a miss.
 
-    Two generations of half the capacity each: what is used is in the young one, and when that is full the old one is
-    dropped for it. So what was used lately stays, and a hit moves nothing.
+    Room is made by second chances (the "clock" of Corbato 1968): the entry that has waited for the longest goes, unless
+    it was used since it began to wait; then it waits again. So a hit moves nothing.
 
     Args:
         capacity: Bytes that it may hold.
     """
 
     def __init__(self, capacity: int) -> None:
-        self._most = capacity // 2
-        self._young: dict[PointId, tuple[int, DecodedProfile]] = {}
-        self._old: dict[PointId, tuple[int, DecodedProfile]] = {}
-        self._young_bytes = self._old_bytes = 0
+        self._capacity = capacity
+        self._bytes = 0
+        self._profiles: dict[PointId, PackedProfile] = {}
+        self._waiting: deque[PointId] = deque()
+        self._used: set[PointId] = set()
         # A process uses one cache; while a collection is swapped it makes another, and that is the one to tell of.
         PROFILE_CACHE_CAPACITY_BYTES.set(capacity)
         PROFILE_CACHE_BYTES.set(0)
@@ -39,12 +44,15 @@ class ProfileCache:
     @property
     def bytes(self) -> int:
         """What it holds."""
-        return self._young_bytes + self._old_bytes
+        return self._bytes
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self._profiles)
 
-    def get(self, point_ids: Sequence[PointId], versions: Sequence[int]) -> list[DecodedProfile | None]:
+    def __contains__(self, point_id: PointId) -> bool:
+        return point_id in self._profiles
+
+    def get(self, point_ids: Sequence[PointId], versions: Sequence[int]) -> list[PackedProfile | None]:
         """The profiles of points, where they are there in the version asked for.
 
         Args:
@@ -55,61 +63,58 @@ class ProfileCache:
         self._tell(len(found), found.count(None))
         return found
 
-    def peek(self, point_ids: Sequence[PointId], versions: Sequence[int]) -> list[DecodedProfile | None]:
+    def peek(self, point_ids: Sequence[PointId], versions: Sequence[int]) -> list[PackedProfile | None]:
         """As `get`, without a word to the metrics: for whoever has asked before, and others may have read since.
 
         Args:
             point_ids: The points.
             versions: The versions that the search saw.
         """
-        entries = list(map(self._young.get, point_ids))
-        if entries and None not in entries:
-            held, profiles = zip(*cast("list[tuple[int, DecodedProfile]]", entries), strict=True)
-            if held == tuple(versions):  # nearly always, and fast
-                return list(profiles)
-        return [
-            entry[1] if entry is not None and entry[0] == version else self._aged(point_id, version)
-            for point_id, entry, version in zip(point_ids, entries, versions, strict=True)
-        ]
+        found = list(map(self._profiles.get, point_ids))
+        # Nearly always all are there, and that is told fast.
+        if None in found or list(map(_version, cast("list[PackedProfile]", found))) != versions:
+            found = [
+                profile if profile is not None and profile.version == version else None
+                for profile, version in zip(found, versions, strict=True)
+            ]
+            self._used.update([each for each, profile in zip(point_ids, found, strict=True) if profile is not None])
+        else:
+            self._used.update(point_ids)
+        return found
 
-    def put(self, point_id: PointId, version: int, profile: DecodedProfile) -> None:
-        """Keeps a profile.
+    def put(self, point_id: PointId, profile: PackedProfile) -> None:
+        """Keeps a profile, in place of any other that its point has.
 
         Args:
             point_id: The point.
-            version: The version that the search saw; the profile may be newer, never older.
-            profile: The profile.
+            profile: The profile; it may be newer than its version, never older.
         """
         size = _size(profile)
-        if (replaced := self._young.pop(point_id, None)) is not None:
-            self._young_bytes -= _size(replaced[1])
-        if (replaced := self._old.pop(point_id, None)) is not None:
-            self._old_bytes -= _size(replaced[1])
-        if size > self._most:
+        if size > self._capacity:
             return
-        if self._young_bytes + size > self._most:
-            self._old, self._old_bytes = self._young, self._young_bytes
-            self._young, self._young_bytes = {}, 0
-        self._young[point_id] = (version, profile)
-        self._young_bytes += size
+        if (replaced := self._profiles.get(point_id)) is None:
+            self._waiting.append(point_id)
+        else:
+            self._bytes -= _size(replaced)
+        self._profiles[point_id] = profile
+        self._bytes += size
+        while self._bytes > self._capacity:
+            longest = self._waiting.popleft()
+            if longest in self._used:
+                self._used.remove(longest)
+                self._waiting.append(longest)
+            else:
+                self._bytes -= _size(self._profiles.pop(longest))
 
     def _tell(self, asked: int, missed: int) -> None:
         """Tells the metrics of a lookup: once for all its profiles, as a counter costs as much as finding ten."""
         PROFILE_CACHE_HITS.inc(asked - missed)
         if missed:
             PROFILE_CACHE_MISSES.inc(missed)
-        if self._told_bytes != self.bytes:
-            self._told_bytes = self.bytes
-            PROFILE_CACHE_BYTES.set(self._told_bytes)
-
-    def _aged(self, point_id: PointId, version: int) -> DecodedProfile | None:
-        """A profile of the old generation, which is young again."""
-        entry = self._old.get(point_id)
-        if entry is None or entry[0] != version:
-            return None
-        self.put(point_id, version, entry[1])
-        return entry[1]
+        if self._told_bytes != self._bytes:
+            self._told_bytes = self._bytes
+            PROFILE_CACHE_BYTES.set(self._bytes)
 
 
-def _size(profile: DecodedProfile) -> int:
+def _size(profile: PackedProfile) -> int:
     return profile.nbytes + _OVERHEAD

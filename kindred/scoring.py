@@ -77,7 +77,8 @@ class Votes:
         if self.fitted is not None:
             equations, solution = self.fitted
             return equations.parts(solution, query.rows, query.affinities)
-        through = self.dense(self.raters(query.rows), hood.preferences) * query.values
+        shared = self.raters(query.rows)
+        through = self.dense(shared, hood.preferences[shared.places]) * query.values
         through *= (self.weights / through.sum(axis=1))[:, None]
         return through
 
@@ -97,19 +98,18 @@ class Votes:
         terms: NDArray[np.float64] = values.T @ self.parts()
         return terms
 
-    def dense(self, raters: "Raters", values: NDArray[Any] | None = None) -> NDArray[np.float64]:
+    def dense(self, raters: "Raters", values: NDArray[Any] | float | None = None) -> NDArray[np.float64]:
         """The neighbors' ratings of a few items as a matrix.
 
         Args:
             raters: The items' ratings.
-            values: What to lay out. Shape (m,). Default: y.
+            values: What to lay out: a number for each of these, or one for all. Shape (n,). Default: y.
 
         Returns:
             Shape (K, n_items); 0 where the neighbor has not rated the item.
         """
         matrix: NDArray[np.float64] = np.zeros((len(self.hood), raters.items))
-        laid_out = self.values if values is None else values
-        matrix[raters.owners, raters.columns] = laid_out[raters.places]
+        matrix[raters.owners, raters.columns] = self.values[raters.places] if values is None else values
         return matrix
 
 

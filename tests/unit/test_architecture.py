@@ -29,6 +29,7 @@ PURE = (
     "kindred.items",
     "kindred.nearest",
     "kindred.new_items",
+    "kindred.packed_ratings",
     "kindred.popular_counts",
     "kindred.popularity",
     "kindred.rating_period",

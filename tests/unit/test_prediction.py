@@ -22,11 +22,15 @@ class Columns:
 
     def __init__(self, hood: Hood) -> None:
         self.rows = np.array([row for ratings, _ in hood for row in ratings], np.intp)
-        self.stars = np.array([stars for ratings, _ in hood for stars in ratings.values()], np.float32)
+        self._stars = np.array([stars for ratings, _ in hood for stars in ratings.values()], np.float32)
         self.lengths = np.array([len(ratings) for ratings, _ in hood], np.intp)
         self.starts = np.cumsum(self.lengths) - self.lengths
         self.owners = np.repeat(np.arange(len(hood)), self.lengths)
         self.means = np.array([np.mean([*ratings.values()]) for ratings, _ in hood])
+
+    def stars_at(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Some of the ratings."""
+        return self._stars[places]
 
     def raters(self, wanted: NDArray[np.intp]) -> Raters:
         """The ratings of some rows."""

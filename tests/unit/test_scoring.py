@@ -6,33 +6,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kindred.neighborhood import DecodedProfile, Neighborhood, Query
+from kindred.neighborhood import Neighborhood, PackedProfile, Query, packed_numbers
+from kindred.packed_ratings import RatingCodes, pack_times
 from kindred.rating_period import RatingPeriod
+from kindred.ratings import RatingScale
 from kindred.recipes import DEFAULT, RIDGE, TUTORIAL_RATINGS, TUTORIAL_SIMILARITY, Recipe
-from kindred.ridge import affinity
 from kindred.scoring import Votes, top_items, votes_of
+from kindred.weighting import LikingWeighting, ZScoreWeighting
 
 ROWS = 12
 PREFERENCES = st.sampled_from([-0.25, 0.25, 0.625, 1.0])
 COSTS = np.maximum(np.arange(ROWS) * 3.0, 1.0) ** -0.15
 
 
-def decoded(
+AS_THEY_ARE = RatingCodes(ZScoreWeighting(0.0, 1.0), RatingScale(0.5, 5))
+"""Each rating is its own preference."""
+
+
+def packed(
     user_id: str, preferences: dict[int, float], norm: float = 1.0, rated_at: dict[int, int] | None = None
-) -> DecodedProfile:
-    """A profile with these preferences by row, all of them four stars."""
-    rows = np.array([*preferences], np.int32)
-    stars = np.full(rows.size, 4.0, np.float32)
+) -> PackedProfile:
+    """A profile with these preferences by row."""
     times = np.array([(rated_at or {}).get(row, 0) for row in preferences], np.int64)
-    values = np.array([*preferences.values()], np.float64)
-    return DecodedProfile(
+    return PackedProfile(
+        1,
         user_id,
-        rows,
-        values,
-        affinity(stars).astype(np.float32),
-        stars,
-        times,
-        np.array([rows.size, norm, 4.0, 0.0, -1.0]),
+        np.array([*preferences], np.int32).tobytes(),
+        AS_THEY_ARE.pack(np.array([*preferences.values()], np.float32)),
+        pack_times(times),
+        packed_numbers(times.size, norm, 4.0, 0.0, -1),
     )
 
 
@@ -42,13 +44,13 @@ def asked(values: dict[int, float], rows: int = ROWS) -> Query:
     return Query(np.array([*values], np.int32), numbers, numbers, rows)
 
 
-def hood(profiles: list[DecodedProfile], query: dict[int, float], k: int = 200, overlap: int = 1) -> Neighborhood:
+def hood(profiles: list[PackedProfile], query: dict[int, float], k: int = 200, overlap: int = 1) -> Neighborhood:
     """The neighborhood of a query."""
-    return Neighborhood(profiles, asked(query), k, overlap)
+    return Neighborhood(profiles, asked(query), AS_THEY_ARE, k=k, min_overlap=overlap)
 
 
 def votes(  # noqa: PLR0917  # what a recipe is made of
-    profiles: list[DecodedProfile],
+    profiles: list[PackedProfile],
     query: dict[int, float],
     recipe: Recipe = DEFAULT,
     k: int = 200,
@@ -72,7 +74,7 @@ def ranked(found: Neighborhood) -> list[str]:
 class TestNeighborhood:
     def test_similarities_are_dot_products_with_the_stored_vectors(self) -> None:
         """A similarity is the query times the preferences over their norm, summed over what both rate."""
-        users = [decoded("a", {0: 1.0, 1: -0.25, 5: 1.0}, 2.0), decoded("b", {2: 0.5}, 4.0)]
+        users = [packed("a", {0: 1.0, 1: -0.25, 5: 1.0}, 2.0), packed("b", {2: 0.5}, 4.0)]
         found = hood(users, {0: 0.5, 1: 1.0, 2: 3})
         assert dict(zip(ranked(found), found.similarities.tolist(), strict=True)) == pytest.approx(
             {"a": (0.5 - 0.25) / 2, "b": 1.5 / 4}
@@ -80,7 +82,7 @@ class TestNeighborhood:
 
     def test_the_most_similar_are_neighbors(self) -> None:
         """Of the users found, the k most similar are neighbors, the most similar first."""
-        users = [decoded(str(user), {0: weight}) for user, weight in enumerate([0.3, 0.9, 0.1, 0.5])]
+        users = [packed(str(user), {0: weight}) for user, weight in enumerate([0.3, 0.9, 0.1, 0.5])]
         assert ranked(hood(users, {0: 1.0}, k=3)) == ["1", "3", "0"]
         assert ranked(hood(users, {0: 1.0}, k=9)) == ["1", "3", "0", "2"]
 
@@ -89,19 +91,19 @@ class TestNeighborhood:
         parts = (0.1, 0.2, 0.3)
         sums = [dict(enumerate(order)) for order in permutations(parts)]
         assert len({sum(preferences.values()) for preferences in sums}) > 1, "rounding makes no difference"
-        users = [decoded(f"{user}", preferences) for user, preferences in enumerate(sums)]
+        users = [packed(f"{user}", preferences) for user, preferences in enumerate(sums)]
         found = hood(users, {0: 1.0, 1: 1.0, 2: 1.0}, k=4)
         assert ranked(found) == ["0", "1", "2", "3"]
 
     def test_a_difference_is_no_tie(self) -> None:
         """A user more similar by a billionth goes before one with a smaller id."""
-        users = [decoded("a", {0: 1.0}), decoded("b", {0: 1.0}, norm=1.0 - 1e-9)]
+        users = [packed("a", {0: 1.0}), packed("b", {0: 1.0}, norm=1.0 - 1e-9)]
         assert ranked(hood(users, {0: 1.0}, k=1)) == ["b"]
 
     @pytest.mark.parametrize("weights", [[-1.0], [0.0], [-0.25, 0.0, -1.0]])
     def test_nobody_unlike_the_query_is_a_neighbor(self, weights: list[float]) -> None:
         """Users without a positive similarity are no neighbors."""
-        users = [decoded(str(user), {0: weight, 1: 1.0}) for user, weight in enumerate(weights)]
+        users = [packed(str(user), {0: weight, 1: 1.0}) for user, weight in enumerate(weights)]
         assert len(hood(users, {0: 1.0})) == 0
 
     def test_a_similarity_that_cancels_out_is_none(self) -> None:
@@ -109,18 +111,18 @@ class TestNeighborhood:
         terms = [(-0.25, 0.625), (-0.25, 0.625), (1.0, 0.25), (0.25, 0.25)]
         for raters, order in product(range(2, 12), permutations(terms)):
             query = {row: preference / raters**0.3 for row, (preference, _) in enumerate(order)}
-            balanced = decoded("a", {row: preference for row, (_, preference) in enumerate(order)}, 2.5)
-            found = hood([balanced, decoded("b", {4: 1.0}, 2.5)], query | {4: 1.0})
+            balanced = packed("a", {row: preference for row, (_, preference) in enumerate(order)}, 2.5)
+            found = hood([balanced, packed("b", {4: 1.0}, 2.5)], query | {4: 1.0})
             assert ranked(found) == ["b"]
 
     def test_only_the_similar_of_the_found_are_neighbors(self) -> None:
         """Where k is not reached, users of no or negative similarity do not fill up the neighbors."""
-        users = [decoded(str(user), {0: weight}) for user, weight in enumerate([-0.25, 1.0, 0.0, 0.25])]
+        users = [packed(str(user), {0: weight}) for user, weight in enumerate([-0.25, 1.0, 0.0, 0.25])]
         assert ranked(hood(users, {0: 1.0})) == ["1", "3"]
 
     def test_the_columns_stand_in_the_order_of_similarity(self) -> None:
         """In whatever order the users were found, ratings stand, and are summed up, by their users' similarity."""
-        users = [decoded("a", {0: 0.25, 3: 1.0}), decoded("b", {0: -1.0}), decoded("c", {0: 1.0})]
+        users = [packed("a", {0: 0.25, 3: 1.0}), packed("b", {0: -1.0}), packed("c", {0: 1.0})]
         for order in permutations(users):
             found = hood([*order], {0: 1.0})
             assert ranked(found) == ["c", "a"]
@@ -132,19 +134,19 @@ class TestNeighborhood:
     def test_neighbors_share_enough_with_the_query(self, overlap: int, expected: list[str]) -> None:
         """Who has rated fewer of the query's items than asked for is no neighbor, however similar."""
         users = [
-            decoded("a", {0: 1.0}),
-            decoded("b", {0: 0.25, 1: 0.25, 7: 1.0}),
-            decoded("c", {0: 0.25, 1: 0.25, 2: -0.25}),
+            packed("a", {0: 1.0}),
+            packed("b", {0: 0.25, 1: 0.25, 7: 1.0}),
+            packed("c", {0: 0.25, 1: 0.25, 2: -0.25}),
         ]
         assert sorted(ranked(hood(users, {0: 1.0, 1: 1.0, 2: 0.5}, overlap=overlap))) == expected
 
     def test_shared_items_count_whatever_they_weigh(self) -> None:
         """An item that weighs nothing in the query is shared all the same."""
-        assert len(hood([decoded("a", {0: 1.0, 1: 1.0})], {0: 1.0, 1: 0.0}, overlap=2)) == 1
+        assert len(hood([packed("a", {0: 1.0, 1: 1.0})], {0: 1.0, 1: 0.0}, overlap=2)) == 1
 
     def test_sums_of_terms_follow_the_counts(self) -> None:
         """The terms of what each neighbor has rated are summed up once for each version of the counts."""
-        users = [decoded("a", {0: 1.0, 3: 1.0}), decoded("b", {0: 0.5, 1: 1.0, 2: 1.0})]
+        users = [packed("a", {0: 1.0, 3: 1.0}), packed("b", {0: 0.5, 1: 1.0, 2: 1.0})]
         terms = np.arange(ROWS) / 8
         assert hood(users, {0: 1.0}).term_sums(terms, 1).tolist() == [0.375, 0.375]
         assert hood(users, {0: 1.0}).term_sums(terms * 2, 1).tolist() == [0.375, 0.375]
@@ -155,37 +157,37 @@ class TestNeighborhood:
 class TestVotes:
     def test_sums_are_weighed(self) -> None:
         """The neighbors' preferences are summed up, each weighed by (g / max g)^p."""
-        users = [decoded("a", {0: 1.0, 5: 1.0}), decoded("b", {0: 0.5, 5: -0.25, 6: 1.0}), decoded("c", {7: 1.0})]
+        users = [packed("a", {0: 1.0, 5: 1.0}), packed("b", {0: 0.5, 5: -0.25, 6: 1.0}), packed("c", {7: 1.0})]
         sums = votes(users, {0: 2.0}, sharpness=3).sums()
         assert sums[5:8] == pytest.approx([1 - 0.25 / 8, 1 / 8, 0], abs=1e-12)
 
     def test_users_beyond_k_have_no_say(self) -> None:
         """A user who was found but is no neighbor adds nothing to scores and support."""
-        users = [decoded("a", {0: 1.0, 5: 1.0}), decoded("b", {0: 0.5, 5: 1.0, 6: 1.0})]
+        users = [packed("a", {0: 1.0, 5: 1.0}), packed("b", {0: 0.5, 5: 1.0, 6: 1.0})]
         found = votes(users, {0: 1.0}, k=1)
         assert found.sums()[5:7].tolist() == [1.0, 0.0]
         assert supported(found, [5, 6, 0]) == [1, 0, 1]
 
     def test_similarity_recipe_counts_similarities(self) -> None:
         """The tutorial's first form adds up similarities, whatever the neighbors' ratings."""
-        users = [decoded("a", {0: 1.0, 5: -2.0}), decoded("b", {0: 0.5, 5: 3.0})]
+        users = [packed("a", {0: 1.0, 5: -2.0}), packed("b", {0: 0.5, 5: 3.0})]
         sums = votes(users, {0: 2.0}, TUTORIAL_SIMILARITY).sums()
         assert sums[5] == pytest.approx(2.0 + 1.0)
 
     def test_rating_recipe_counts_ratings(self) -> None:
         """The tutorial's second form adds up the neighbors' z-scores, whatever their similarity."""
-        users = [decoded("a", {0: 1.0, 5: -2.0}), decoded("b", {0: 0.5, 5: 3.0})]
+        users = [packed("a", {0: 1.0, 5: -2.0}), packed("b", {0: 0.5, 5: 3.0})]
         sums = votes(users, {0: 2.0}, TUTORIAL_RATINGS, sharpness=0).sums()
         assert sums[5] == pytest.approx(-2.0 + 3.0)
 
     def test_support_counts_neighbors_who_rate(self) -> None:
         """Support counts the neighbors who rate an item, like or dislike, in the order asked for."""
-        users = [decoded("a", {0: 1.0, 5: -0.25}), decoded("b", {0: 0.5, 5: 1.0, 6: 1.0}), decoded("c", {5: 1.0})]
+        users = [packed("a", {0: 1.0, 5: -0.25}), packed("b", {0: 0.5, 5: 1.0, 6: 1.0}), packed("c", {5: 1.0})]
         assert supported(votes(users, {0: 1.0}), [6, 5, 7]) == [1, 2, 0]
 
     def test_ratings_outside_the_period_say_nothing(self) -> None:
         """Only ratings within the period are summed up and supported; who the neighbors are stays as it is."""
-        users = [decoded("a", {0: 1.0, 5: 1.0, 6: 1.0}, rated_at={5: 100, 6: 300}), decoded("b", {0: 1.0, 5: 1.0})]
+        users = [packed("a", {0: 1.0, 5: 1.0, 6: 1.0}, rated_at={5: 100, 6: 300}), packed("b", {0: 1.0, 5: 1.0})]
         found = votes(users, {0: 1.0}, period=RatingPeriod(since=100, until=300))
         assert len(found.hood) == 2
         assert found.sums()[[0, 5, 6]].tolist() == [0.0, 1.0, 0.0]
@@ -193,7 +195,7 @@ class TestVotes:
 
     def test_ratings_fade(self) -> None:
         """With a half-life a rating counts half for each such span before the period's end, or before now."""
-        users = [decoded("a", {0: 1.0, 5: 1.0, 6: 1.0}, rated_at={0: 1_000, 5: 900, 6: 700})]
+        users = [packed("a", {0: 1.0, 5: 1.0, 6: 1.0}, rated_at={0: 1_000, 5: 900, 6: 700})]
         fading = votes(users, {0: 1.0}, period=RatingPeriod(half_life=100))
         assert fading.sums()[[0, 5, 6]].tolist() == [1.0, 0.5, 0.125]
         ended = votes(users, {0: 1.0}, period=RatingPeriod(until=901, half_life=1))
@@ -210,9 +212,9 @@ class TestParts:
     def test_parts_are_terms_of_the_score(self) -> None:
         """An item's part is the sum over neighbors of w_v phi(r_vi) q_j s_vj / g_v."""
         users = [
-            decoded("a", {0: 1.0, 1: 0.25, 5: 1.0}, 2.0),
-            decoded("b", {0: 0.25, 5: 0.625}, 1.5),
-            decoded("c", {1: 1.0, 6: 1.0}, 3.0),
+            packed("a", {0: 1.0, 1: 0.25, 5: 1.0}, 2.0),
+            packed("b", {0: 0.25, 5: 0.625}, 1.5),
+            packed("c", {1: 1.0, 6: 1.0}, 3.0),
         ]
         query = {3: 0.7, 1: 0.5, 0: 1.0}
         similar = [1.125 / 2, 0.25 / 1.5, 0.5 / 3]
@@ -229,23 +231,23 @@ class TestParts:
         """Whoever else a search has found, scores and their parts are the same to the last bit."""
         random = np.random.default_rng(3)
         rows = 2_000
+        codes = RatingCodes(LikingWeighting(RatingScale(0.5, 5)), RatingScale(0.5, 5))
         users = [
-            DecodedProfile(
+            PackedProfile(
+                1,
                 f"{user:04}",
-                random.choice(rows, size, replace=False).astype(np.int32),
-                random.choice([-0.25, 0.25, 0.625, 1.0], size),
-                random.choice([0.2, 0.35, 1.1], size).astype(np.float32),
-                random.choice([1.0, 3.0, 4.5], size).astype(np.float32),
-                np.zeros(size, np.int64),
-                np.array([size, np.sqrt(5 + size), 3.0, 0.0, -1.0]),
+                random.choice(rows, size, replace=False).astype(np.int32).tobytes(),
+                codes.pack(random.choice([1.0, 3.0, 3.5, 4.0, 4.5], size).astype(np.float32)),
+                pack_times(np.zeros(size, np.int64)),
+                packed_numbers(size, np.sqrt(5 + size), 3.0, 0.0, -1),
             )
             for user, size in enumerate(random.integers(20, 200, 600).tolist())
         ]
         query_rows = random.choice(rows, 60, replace=False).tolist()
         query = asked(dict(zip(query_rows, random.choice([0.25, 1.0], 60).tolist(), strict=True)), rows)
 
-        def say(found: list[DecodedProfile]) -> Votes:
-            return votes_of(Neighborhood(found, query, 100), recipe, sharpness=2.5, costs=np.ones(rows))
+        def say(found: list[PackedProfile]) -> Votes:
+            return votes_of(Neighborhood(found, query, codes, k=100), recipe, sharpness=2.5, costs=np.ones(rows))
 
         everyone = say(users)
         chosen = {profile.user_id for profile in everyone.hood.profiles}
@@ -270,7 +272,7 @@ class TestParts:
         self, users: list[dict[int, float]], query: dict[int, float], recipe: Recipe, k: int
     ) -> None:
         """Each neighbor's weight is the sum of what came through each item of the query, by every recipe."""
-        profiles = [decoded(str(user), preferences, 1.0 + user / 8) for user, preferences in enumerate(users)]
+        profiles = [packed(str(user), preferences, 1.0 + user / 8) for user, preferences in enumerate(users)]
         found = hood(profiles, query, k)
         if len(found):
             say = votes_of(found, recipe, sharpness=recipe.sharpness, costs=COSTS)

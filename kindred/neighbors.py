@@ -4,6 +4,7 @@ Many queries share one engine call.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import frexp
@@ -29,8 +30,10 @@ _MAX_CANDIDATES = 16_384
 _WIDER = 4
 _ONE = np.zeros(1, np.intp)
 """Where the ratings of one user begin."""
-_AT_ONCE = 64
-"""Profiles read and decoded in one go, on the event loop: it takes about as long as scoring does."""
+_PAGE = 64
+"""Profiles read and packed in one go, on the event loop: it takes about as long as scoring does."""
+_PAGES_AHEAD = 1
+"""Pages on their way from a store elsewhere while one is packed. More take more memory, and were not faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,30 +170,54 @@ class NeighborFinder:
         return [[profile for profile in profiles if profile is not None] for profiles in gathered]
 
     async def _read(self, missing: Mapping[PointId, int]) -> dict[PointId, PackedProfile]:
-        """Profiles that the cache lacked, some at a time, so that other calls get their turn.
+        """Profiles that the cache lacked, a page at a time, so that other calls get their turn.
 
         Args:
             missing: The versions that the search saw, by point.
         """
-        read: dict[PointId, PackedProfile] = {}
         points = list(missing)
-        ahead = await self._store.users(points) if self._store.shared else None  # one round trip
-        for start in range(0, len(points), _AT_ONCE):
-            some = points[start : start + _AT_ONCE]
-            if start:
-                await asyncio.sleep(0)
-            if start and ahead is None:  # another call may have read them meanwhile
-                known = zip(some, self._cache.peek(some, [missing[point_id] for point_id in some]), strict=True)
-                read |= {point_id: profile for point_id, profile in known if profile is not None}
-                some = [point_id for point_id in some if point_id not in read]
-                if not some:
-                    continue
-            users = await self._store.users(some) if ahead is None else ahead[start : start + _AT_ONCE]
-            for point_id, user in zip(some, users, strict=True):
-                if user is not None and user.profile.rating_count:
-                    read[point_id] = self._packed(user, missing[point_id])
-                    self._cache.put(point_id, read[point_id])
+        pages = [points[start : start + _PAGE] for start in range(0, len(points), _PAGE)]
+        read: dict[PointId, PackedProfile] = {}
+        if not self._store.shared:
+            for number, page in enumerate(pages):
+                unknown = page
+                if number:
+                    await asyncio.sleep(0)
+                    # Another call may have read them meanwhile.
+                    known = self._cache.peek(page, [missing[point_id] for point_id in page])
+                    read |= {each: profile for each, profile in zip(page, known, strict=True) if profile is not None}
+                    unknown = [point_id for point_id in page if point_id not in read]
+                if unknown:
+                    read |= self._kept(await self._store.users(unknown), missing)
+            return read
+        coming: deque[asyncio.Task[list[StoredUser | None]]] = deque()
+        try:
+            for page in pages:  # some are on their way while one is packed, and few at once in memory
+                coming.append(asyncio.create_task(self._store.users(page)))
+                if len(coming) > _PAGES_AHEAD:
+                    read |= self._kept(await coming[0], missing)
+                    coming.popleft()
+            while coming:
+                read |= self._kept(await coming[0], missing)
+                coming.popleft()
+        finally:
+            for task in coming:
+                task.cancel()
+            await asyncio.gather(*coming, return_exceptions=True)
         return read
+
+    def _kept(
+        self, users: Sequence[StoredUser | None], versions: Mapping[PointId, int]
+    ) -> dict[PointId, PackedProfile]:
+        """Users' profiles, which are in the cache from now on; without users who are gone, or have no ratings."""
+        packed = {
+            user.point_id: self._packed(user, versions[user.point_id])
+            for user in users
+            if user is not None and user.profile.rating_count
+        }
+        for point_id, profile in packed.items():
+            self._cache.put(point_id, profile)
+        return packed
 
     def _packed(self, user: StoredUser, version: int) -> PackedProfile:
         current = user.profile.current

@@ -17,6 +17,9 @@ from kindred.telemetry import (
 _OVERHEAD = 600
 """Bytes by which a process grows for an entry, beside its columns: 540 if the user id is a number, else 650."""
 
+_CROWDED = 0.75
+"""How full a cache is when it begins to note what is used: noting takes a sixth of the time of a lookup."""
+
 _version = attrgetter("version")
 
 
@@ -70,6 +73,7 @@ class ProfileCache:
             point_ids: The points.
             versions: The versions that the search saw.
         """
+        used: Sequence[PointId] = point_ids
         found = list(map(self._profiles.get, point_ids))
         # Nearly always all are there, and that is told fast.
         if None in found or list(map(_version, cast("list[PackedProfile]", found))) != versions:
@@ -77,9 +81,9 @@ class ProfileCache:
                 profile if profile is not None and profile.version == version else None
                 for profile, version in zip(found, versions, strict=True)
             ]
-            self._used.update([each for each, profile in zip(point_ids, found, strict=True) if profile is not None])
-        else:
-            self._used.update(point_ids)
+            used = [point_id for point_id, profile in zip(point_ids, found, strict=True) if profile is not None]
+        if self._bytes > self._capacity * _CROWDED:
+            self._used.update(used)
         return found
 
     def put(self, point_id: PointId, profile: PackedProfile) -> None:

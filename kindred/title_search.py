@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from array import array
 from bisect import bisect_left, insort
 
 _WORD = re.compile(r"[^\W_]+")
@@ -20,12 +21,13 @@ def words_of(text: str) -> list[str]:
 
 
 class TitleIndex:
-    """An inverted index of title words; prefixes are a range of the sorted vocabulary."""
+    """An inverted index of title words, four bytes an entry; prefixes are a range of the sorted vocabulary."""
 
     def __init__(self) -> None:
-        self._rows_of_word: dict[str, set[int]] = {}
+        self._titles: list[str | None] = []
+        self._word_counts = array("I")
+        self._rows_of_word: dict[str, array[int]] = {}
         self._vocabulary: list[str] = []
-        self._words_of_row: dict[int, list[str]] = {}
 
     def put(self, row: int, title: str) -> None:
         """Adds a title, or replaces the one that the row had.
@@ -34,14 +36,22 @@ class TitleIndex:
             row: The item's row.
             title: Its title.
         """
-        for word in self._words_of_row.get(row, ()):
-            self._rows_of_word[word].discard(row)
-        self._words_of_row[row] = sorted(words_of(title))
-        for word in self._words_of_row[row]:
+        while row >= len(self._titles):
+            self._titles.append(None)
+            self._word_counts.append(0)
+        words, old = words_of(title), self._titles[row]
+        self._titles[row], self._word_counts[row] = title, len(words)
+        before = set() if old is None else set(words_of(old))
+        after = set(words)
+        for word in before - after:
+            self._rows_of_word[word].remove(row)
+            if not self._rows_of_word[word]:
+                del self._rows_of_word[word], self._vocabulary[bisect_left(self._vocabulary, word)]
+        for word in after - before:
             if word not in self._rows_of_word:
-                self._rows_of_word[word] = set()
+                self._rows_of_word[word] = array("I")
                 insort(self._vocabulary, word)
-            self._rows_of_word[word].add(row)
+            self._rows_of_word[word].append(row)
 
     def find(self, query: str) -> tuple[set[int], set[int]]:
         """Finds the titles that have every word of the query, each whole or its beginning.
@@ -53,10 +63,13 @@ class TitleIndex:
             The rows that match, and those of them whose title is exactly the words of the query.
         """
         words = sorted(words_of(query))
-        found = set(self._words_of_row)
-        for word in set(words):
-            found &= self._begun_by(word)
-        return found, {row for row in found if self._words_of_row[row] == words}
+        matching = [self._begun_by(word) for word in set(words)]
+        found = set.intersection(*matching) if matching else self._titled()
+        as_long = [row for row in found if self._word_counts[row] == len(words)]
+        return found, {row for row in as_long if sorted(words_of(self._titles[row] or "")) == words}
+
+    def _titled(self) -> set[int]:
+        return {row for row, title in enumerate(self._titles) if title is not None}
 
     def _begun_by(self, prefix: str) -> set[int]:
         rows: set[int] = set()
@@ -64,5 +77,5 @@ class TitleIndex:
             word = self._vocabulary[place]
             if not word.startswith(prefix):
                 break
-            rows |= self._rows_of_word[word]
+            rows.update(self._rows_of_word[word])
         return rows

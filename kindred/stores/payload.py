@@ -3,7 +3,7 @@
 import sys
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from kindred.items import CatalogEntry, Item
 from kindred.ratings import UserProfile
 from kindred.stores.port import LogPosition, PointId, RatingCounts, Removal, StoredUser
 from kindred.v1.stored_profile_pb2 import StoredProfile
+
+T = TypeVar("T")
 
 FIRST_COUNTS_POINT = 2**32
 """The counts stand among the items, behind the highest index: a point for so many items each."""
@@ -88,16 +90,20 @@ def item_payload(item: Item, changed_at: int | None = None) -> dict[str, Any]:
 
 
 def read_item(payload: Mapping[str, Any]) -> Item:
-    """The item in a payload that `item_payload` made."""
+    """The item in a payload that `item_payload` made. Words and names that many items have are one string in memory."""
     return Item(
         item_id=payload["item_id"],
         title=payload["title"],
         year=payload.get("year"),
-        genres=tuple(payload.get("genres", ())),
-        tags=tuple(payload.get("tags", ())),
-        external_ids=payload.get("external_ids", {}),
-        attributes=payload.get("attributes", {}),
+        genres=tuple(map(sys.intern, payload.get("genres", ()))),
+        tags=tuple(map(sys.intern, payload.get("tags", ()))),
+        external_ids=_with_interned_names(payload.get("external_ids", {})),
+        attributes=_with_interned_names(payload.get("attributes", {})),
     )
+
+
+def _with_interned_names(pairs: Mapping[str, T]) -> dict[str, T]:
+    return {sys.intern(name): value for name, value in pairs.items()}
 
 
 def counts_payloads(counts: RatingCounts) -> list[tuple[int, dict[str, Any]]]:

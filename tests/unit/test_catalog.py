@@ -198,6 +198,15 @@ class TestSearch:
         """A query without words finds every item, the most liked first."""
         assert titles(films, query) == [item.item_id for item in FILMS]
 
+    def test_titles_change_with_the_item(self) -> None:
+        """After a new title the old one's words find nothing; an item that only ratings know is not found at all."""
+        catalog = Catalog([CatalogEntry(1, Item("1", "Star Wars")), CatalogEntry(2, Item("2", "Wars of the Roses"))])
+        catalog.rows_of(np.array([7], np.uint32))
+        catalog.put([CatalogEntry(1, Item("1", "Episode Four"))])
+        assert [titles(catalog, query) for query in ("star", "wars", "epi", "")] == [[], ["2"], ["1"], ["1", "2"]]
+        catalog.put([CatalogEntry(7, Item("7", "Star Trek"))])
+        assert [titles(catalog, query) for query in ("star", "star trek", "")] == [["7"], ["7"], ["1", "2", "7"]]
+
     def test_a_word_said_twice_is_one_word(self, films: Catalog) -> None:
         """Repeating a word changes nothing about what is found."""
         assert titles(films, "toy toy") == ["1"]

@@ -11,7 +11,13 @@ import pytest
 
 from kindred import neighbors
 from kindred.backend import Backend
-from kindred.errors import InvalidArgumentError, ItemNotFoundError, KindredError, PreconditionError
+from kindred.errors import (
+    InvalidArgumentError,
+    ItemNotFoundError,
+    KindredError,
+    PreconditionError,
+    UnavailableError,
+)
 from kindred.items import Item
 from kindred.profile_cache import ProfileCache
 from kindred.rating_period import RatingPeriod
@@ -27,7 +33,7 @@ from kindred.recommendation import (
 )
 from kindred.recommender import Recommender
 from kindred.settings import Settings
-from kindred.stores.port import LogPosition, PointId, StoredUser
+from kindred.stores.port import LogPosition, PointId, Store, StoredUser
 from kindred.updater import UserEvent
 from tests.support.community import assert_agrees, build_community, ids_of, index_of, opened
 from tests.support.reference import Community, Ratings, mean_and_std
@@ -67,6 +73,33 @@ def event(user_id: str, what: ProfileEvent, offset: int = 0) -> UserEvent:
 def likes(*item_ids: str) -> list[InlineRating]:
     """Likes in a request."""
     return [InlineRating(item_id, Reaction.LIKE) for item_id in item_ids]
+
+
+class Reading(WatchedStore):
+    """A store elsewhere, which notes how it is read.
+
+    Args:
+        inner: The real store.
+        fails_at: The number of the read that fails, from 1 on; 0 for none.
+    """
+
+    def __init__(self, inner: Store, fails_at: int = 0) -> None:
+        super().__init__(inner)
+        self.shared = True
+        self.fails_at = fails_at
+        self.sizes: list[int] = []
+        self.most = self._under_way = 0
+
+    async def users(self, point_ids: Sequence[PointId]) -> list[StoredUser | None]:
+        """See `Store.users`."""
+        self.sizes.append(len(point_ids))
+        if len(self.sizes) == self.fails_at:
+            raise UnavailableError("store", "the store is away")
+        self._under_way += 1
+        self.most = max(self.most, self._under_way)
+        await asyncio.sleep(0)
+        self._under_way -= 1
+        return await super().users(point_ids)
 
 
 @pytest.fixture
@@ -238,16 +271,29 @@ class TestColdCalls:
         assert {point for point, count in reads.items() if count > 1} <= {0, 1}  # the askers
         assert len(reads) == 300
 
-    async def test_a_shared_store_is_asked_once(self, built: Callable[..., Path]) -> None:
-        """Over a wire all neighbors are read in one round trip, however many."""
+    async def test_a_shared_store_is_read_ahead(self, built: Callable[..., Path]) -> None:
+        """Over a wire the next neighbors are on their way while some are packed, and never more than these."""
         async with opened(built(twins(300))) as backend:
-            store = WatchedStore(backend.store)
-            store.shared = True
+            store = Reading(backend.store)
             recommender = Recommender(store, backend.catalog, RECIPES, ProfileCache(2**28), default="default")
             answer = await recommender.recommend(RecommendationRequest("0"))
             again = await backend.recommender.recommend(RecommendationRequest("0"))
-        assert store.calls["users"] == 2
+        assert store.sizes[0] == 1  # who asks
+        assert sum(store.sizes) >= 300
+        assert max(store.sizes) <= 64
+        assert store.most == 2
         assert text(answer) == text(again)
+
+    async def test_a_page_that_cannot_be_read_fails_the_call(self, built: Callable[..., Path]) -> None:
+        """Where the store is away in the middle of reading, the call says so, and leaves no reading behind."""
+        async with opened(built(twins(300))) as backend:
+            store = Reading(backend.store, fails_at=3)
+            recommender = Recommender(store, backend.catalog, RECIPES, ProfileCache(2**28), default="default")
+            with pytest.raises(UnavailableError):
+                await recommender.recommend(RecommendationRequest("0"))
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            store.fails_at = 0
+            assert (await recommender.recommend(RecommendationRequest("0"))).neighbors_used == 200
 
 
 class TestAskingAgain:

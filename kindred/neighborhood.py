@@ -141,8 +141,8 @@ class Neighborhood:
         """The rows of the ratings, as sparse matrices take them. Shape (m,)."""
         self.rows = self.rows32.astype(np.intp)
         """The same as numpy's own index type: gathering with any other one converts it each time. Shape (m,)."""
-        self._places, self._meanings = self._codes.unpack(self._columns.ratings, self.lengths)
-        self.preferences = self._meanings.preferences.take(self._places)
+        self._in_meanings, self._meanings = self._codes.unpack(self._columns.ratings, self.lengths)
+        self.preferences = self._meanings.preferences.take(self._in_meanings)
         """The weighting's preferences for the ratings. Shape (m,)."""
 
     def __len__(self) -> int:
@@ -182,7 +182,7 @@ class Neighborhood:
     @property
     def affinities(self) -> NDArray[np.float64]:
         """What a fit makes of the ratings, v of their stars. Shape (m,)."""
-        return self._meanings.affinities.take(self._places)
+        return self._meanings.affinities.take(self._in_meanings)
 
     def stars_at(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
         """Some of the ratings, on the five-star scale.
@@ -193,7 +193,7 @@ class Neighborhood:
         Returns:
             Shape (n,).
         """
-        return self._meanings.stars.take(self._places[places])
+        return self._meanings.stars.take(self._in_meanings[places])
 
     @property
     def rated_at(self) -> NDArray[np.int64]:

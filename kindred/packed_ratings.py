@@ -80,7 +80,7 @@ class RatingCodes:
             self._ascending, self._codes = self._values[order], order.astype(np.uint8)
         return self._codes[np.searchsorted(self._ascending, values)].tobytes()
 
-    def unpack(self, packed: Sequence[bytes], lengths: NDArray[np.intp]) -> tuple[NDArray[np.intp], Meanings]:
+    def unpack(self, packed: Sequence[bytes], lengths: NDArray[np.intp]) -> tuple[NDArray[np.integer], Meanings]:
         """Ratings of profiles, one after the other.
 
         Args:
@@ -88,12 +88,12 @@ class RatingCodes:
             lengths: How many ratings each has, at least one. Shape (K,).
 
         Returns:
-            For each rating its place in the meanings, of shape (m,), and the meanings.
+            For each rating its place in the meanings, integers of shape (m,), and the meanings.
         """
         count = int(lengths.sum())
         codes = joined(packed, np.uint8)
         if codes.size == count:
-            return codes.astype(np.intp), self._meanings
+            return codes, self._meanings
         values = np.concatenate(
             [
                 self._values[np.frombuffer(each, np.uint8)] if len(each) == length else np.frombuffer(each, np.float32)

@@ -1,6 +1,6 @@
 """Recommend under load: latency against the load that is offered, up to saturation and beyond.
 
-By hand: `python -m benchmarks.under_load --data-dir DIR`.
+By hand: `python -m benchmarks.under_load DIR …`, with a table for each folder and `--plot FILE` for a picture of all.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 
 from benchmarks.arrivals import Answers, offer, saturate
@@ -19,6 +20,8 @@ from benchmarks.processes import free_port, serving
 from benchmarks.report import Figure, Ratio
 from kindred.settings import Settings
 from kindred.stores.edge import EdgeStore
+from kindred.v1.recommendation_service_pb2 import RecommendRequest
+from kindred.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from loader.evaluation.extra import needed
 
 LOADS = (0.25, 0.5, 0.75, 0.9, 1.25, 2.0, 3.0)
@@ -114,7 +117,10 @@ def under_load(data_dir: Path, seconds: float) -> tuple[float, list[Step]]:
     users = asyncio.run(_user_ids(data_dir))
     address = f"127.0.0.1:{free_port()}"
     with serving(address, "--data-dir", data_dir):
-        saturate(address, users, _CALLERS, min(seconds, 2.0))  # warms the cache
+        with grpc.insecure_channel(address) as channel:  # fills the cache
+            for user_id in users:
+                RecommendationServiceStub(channel).Recommend(RecommendRequest(user_id=user_id))
+        saturate(address, users, _CALLERS, min(seconds, 2.0))  # warms the rest
         full = saturate(address, users, _CALLERS, seconds)
         saturation = full.of("OK").size / full.duration
         steps = []
@@ -169,32 +175,43 @@ def _table(steps: Sequence[Step]) -> str:
     return "\n".join(lines)
 
 
-def _plot(steps: Sequence[Step], path: Path) -> None:
-    figure = needed("matplotlib.figure", "--plot").Figure(figsize=(7, 4))
-    axes = figure.subplots()
-    for name, times in (("median", [each.p50 for each in steps]), ("p99", [each.p99 for each in steps])):
-        axes.plot([each.load for each in steps], times, marker="o", label=f"answered, {name}")
-    axes.axvline(1.0, color="grey", linestyle=":", label="saturation")
-    axes.set(xlabel="offered load, against saturation", ylabel="ms from due to answered", yscale="log")
-    axes.legend()
+def _plot(found: Sequence[tuple[str, float, Sequence[Step]]], path: Path) -> None:
+    """Draws latency against load, a panel for each collection: its name, its saturation, and what each load did."""
+    figure = needed("matplotlib.figure", "--plot").Figure(figsize=(5 * len(found), 4))
+    panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+    for axes, (name, saturation, steps) in zip(panels, found, strict=True):
+        loads = [each.load for each in steps]
+        axes.plot(loads, [each.p50 for each in steps], marker="o", label="answered, median")
+        axes.plot(loads, [each.p99 for each in steps], marker="o", label="answered, p99")
+        shed = [each for each in steps if each.shed]
+        axes.plot([each.load for each in shed], [each.shed_p50 for each in shed], marker="x", label="refused, median")
+        axes.axvline(1.0, color="grey", linestyle=":", label="saturation")
+        axes.set(title=f"{name}: {saturation:.0f} answers a second", xlabel="offered load, against saturation")
+        axes.set(yscale="log")
+        axes.grid(visible=True, alpha=0.3)
+    panels[0].set(ylabel="ms from due to answered")
+    panels[0].legend()
     figure.savefig(path, bbox_inches="tight")
 
 
 def main() -> int:
-    """Measures a data directory under load and prints what it finds."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--data-dir", type=Path, required=True, help="a loaded data directory")
+    """Measures servers over data directories under load, one after the other, and prints what it finds."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.under_load", description=main.__doc__)
+    parser.add_argument("data_dirs", type=Path, nargs="+", metavar="DIR", help="a loaded data directory")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for how long each load is offered")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--plot", type=Path, help="draw latency against load into this file; needs matplotlib")
     options = parser.parse_args()
-    saturation, steps = under_load(options.data_dir, options.seconds)
+    found = [(path.name, *under_load(path, options.seconds)) for path in options.data_dirs]
     if options.json:
-        print(json.dumps({"saturation": saturation, "steps": [asdict(step) for step in steps]}, indent=2))
+        told = [{"name": name, "saturation": most, "steps": list(map(asdict, steps))} for name, most, steps in found]
+        print(json.dumps(told, indent=2))
     else:
-        print(f"Saturation: {saturation:.0f} calls a second, by {_CALLERS} callers at a time\n\n{_table(steps)}")
+        for name, saturation, steps in found:
+            print(f"{name}: saturation {saturation:.0f} calls a second, by {_CALLERS} callers at a time\n")
+            print(_table(steps), end="\n\n")
     if options.plot:
-        _plot(steps, options.plot)
+        _plot(found, options.plot)
     return 0
 
 

@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     becoming dead letters: a wrong topic, or a producer gone wrong. 1 never stops it."""
     unready_after: float = Field(default=10.0, ge=1)
     """Seconds after which a consumer that cannot apply events, because the store or the log is away, is not ready."""
-    max_queue_seconds: float = Field(default=1.0, ge=0.01, le=3_600)
+    max_queue_seconds: float = Field(default=0.5, ge=0.01, le=3_600)
     """Seconds that a call may have to wait for its turn in a server process; one that would wait longer is refused."""
     max_watches: int = Field(default=1_000, ge=1, le=1_000_000)
     """Open streams of WatchRecommendations that a server process takes."""

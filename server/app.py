@@ -71,7 +71,7 @@ class KindredServer:
         max_connection_age: float = 0,
         watches: Watches | None = None,
         accept_unknown: bool = False,
-        max_queue_seconds: float = 1.0,
+        max_queue_seconds: float = 0.5,
     ) -> None:
         watches = watches or Watches(1_000, 1_000)
         self._state = ServerState(producer, topic, watches=watches, accept_unknown=accept_unknown)

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kindred.packed_ratings import RatingCodes, joined, unpack_times
+from kindred.packed_ratings import RatingCodes, joined, unpack_rows, unpack_times
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -34,9 +34,9 @@ class PackedProfile(NamedTuple):
     Args:
         version: The version of the user's point that it was read for.
         user_id: Whose they are.
-        rows: Rows of the rated items, int32.
+        rows: Rows of the rated items, as `pack_rows` gives them.
         ratings: What they were given, as `RatingCodes.pack` gives it.
-        times: When, as `pack_times` gives it.
+        times: When, as `pack_times` gives it; empty if nobody has asked for that.
         numbers: How many they are; what the preferences are divided by in the stored vector; the mean of the stars; the
             sum of the items' terms (see kindred/prediction.py), and the version of the counts that it is of: the only
             ones that ever change. Five float64.
@@ -137,7 +137,7 @@ class Neighborhood:
         """How many ratings each neighbor has. Shape (K,)."""
         self.starts: NDArray[np.intp] = np.cumsum(self.lengths) - self.lengths
         """Where each neighbor's ratings begin. Shape (K,)."""
-        self.rows32: NDArray[np.int32] = joined(self._columns.rows, np.int32)
+        self.rows32 = unpack_rows(self._columns.rows, self.lengths)
         """The rows of the ratings, as sparse matrices take them. Shape (m,)."""
         self.rows = self.rows32.astype(np.intp)
         """The same as numpy's own index type: gathering with any other one converts it each time. Shape (m,)."""
@@ -197,7 +197,7 @@ class Neighborhood:
 
     @property
     def rated_at(self) -> NDArray[np.int64]:
-        """When they were given, milliseconds since 1970. Shape (m,)."""
+        """When they were given, milliseconds since 1970: only where the profiles were read with times. Shape (m,)."""
         return unpack_times(self._columns.times, self.lengths)
 
     def term_sums(self, terms: NDArray[np.float64], version: int) -> NDArray[np.float64]:

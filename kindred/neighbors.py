@@ -13,7 +13,7 @@ import numpy as np
 
 from kindred.catalog import Catalog
 from kindred.neighborhood import Neighborhood, PackedProfile, Query, packed_numbers, term_sums_of
-from kindred.packed_ratings import RatingCodes, pack_times
+from kindred.packed_ratings import RatingCodes, pack_rows, pack_times
 from kindred.profile_cache import ProfileCache
 from kindred.stores.port import Hits, PointId, Store, StoredUser
 from kindred.timing import Step, lap
@@ -46,6 +46,7 @@ class NeighborQuery:
         min_overlap: How many of the query's items they have rated, at least.
         own: The user's own point, which is no neighbor.
         allowed: Who may be one.
+        timed: Whether it will be asked when they rated.
     """
 
     query: Query
@@ -53,6 +54,7 @@ class NeighborQuery:
     min_overlap: int = 1
     own: PointId | None = None
     allowed: UserFilter | None = None
+    timed: bool = False
 
 
 class NeighborFinder:
@@ -70,6 +72,8 @@ class NeighborFinder:
         self._cache = cache
         self._weighting = store.metadata.weighting
         self._codes = RatingCodes(store.metadata.weighting, store.metadata.scale)
+        self._keeps_times = False
+        """Whether times are kept: more than half of what a rating takes, and few servers are ever asked."""
 
     async def search(self, queries: Sequence[NeighborQuery]) -> list[Hits]:
         """Candidates for the neighbors, with everyone who may tie with the last one.
@@ -152,7 +156,9 @@ class NeighborFinder:
     async def _profiles(self, queries: Sequence[NeighborQuery], found: Sequence[Hits]) -> list[list[PackedProfile]]:
         """The candidates' profiles, cached or read in one call, without the user and users gone meanwhile."""
         nearest = [_nearest(query, hits) for query, hits in zip(queries, found, strict=True)]
-        gathered = [self._cache.get(point_ids, versions) for point_ids, versions in nearest]
+        timed = any(query.timed for query in queries)
+        self._keeps_times |= timed
+        gathered = [self._cache.get(point_ids, versions, timed=timed) for point_ids, versions in nearest]
         lap(Step.CACHE)
         missing = {
             point_id: version
@@ -162,18 +168,19 @@ class NeighborFinder:
             if profile is None
         }
         if missing:
-            read = await self._read(missing)
+            read = await self._read(missing, timed=timed)
             for (point_ids, _), profiles in zip(nearest, gathered, strict=True):
                 for place in [place for place, profile in enumerate(profiles) if profile is None]:
                     profiles[place] = read.get(point_ids[place])
             lap(Step.FETCH)
         return [[profile for profile in profiles if profile is not None] for profiles in gathered]
 
-    async def _read(self, missing: Mapping[PointId, int]) -> dict[PointId, PackedProfile]:
+    async def _read(self, missing: Mapping[PointId, int], *, timed: bool) -> dict[PointId, PackedProfile]:
         """Profiles that the cache lacked, a page at a time, so that other calls get their turn.
 
         Args:
             missing: The versions that the search saw, by point.
+            timed: Whether those without times will not do.
         """
         points = list(missing)
         pages = [points[start : start + _PAGE] for start in range(0, len(points), _PAGE)]
@@ -184,7 +191,7 @@ class NeighborFinder:
                 if number:
                     await asyncio.sleep(0)
                     # Another call may have read them meanwhile.
-                    known = self._cache.peek(page, [missing[point_id] for point_id in page])
+                    known = self._cache.peek(page, [missing[point_id] for point_id in page], timed=timed)
                     read |= {each: profile for each, profile in zip(page, known, strict=True) if profile is not None}
                     unknown = [point_id for point_id in page if point_id not in read]
                 if unknown:
@@ -229,9 +236,9 @@ class NeighborFinder:
         return PackedProfile(
             version,
             user.user_id,
-            rows=rows.tobytes(),
+            rows=pack_rows(rows),
             ratings=self._codes.pack(values),
-            times=pack_times(user.profile.rated_at[current]),
+            times=pack_times(user.profile.rated_at[current]) if self._keeps_times else b"",
             numbers=packed_numbers(rows.size, norm, meanings.stars.mean(dtype=np.float64), total, counts.version),
         )
 

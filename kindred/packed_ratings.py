@@ -1,7 +1,8 @@
-"""Neighbors' ratings as memory holds them: a byte each for what was given, four for when. Pure numpy.
+"""Neighbors' ratings as memory holds them: two bytes each for the item, one for the rating, four for when. Pure numpy.
 
 A catalog has few different ratings: ten on the scale of MovieLens. What each of them means is worked out once, and a
-profile holds which of them was given. Where there are more than a byte can tell, it holds the ratings themselves.
+profile holds which of them was given: in a byte each, or in two after the first 256. If there are more than two bytes
+can tell, it holds the ratings themselves, and what they mean is worked out each time.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,10 @@ from kindred.weighting import Weighting
 
 Number = TypeVar("Number", bound=np.generic)
 
-MOST_CODES = 256
+BYTE_CODES, MOST_CODES = 2**8, 2**16
+"""How many different ratings have codes of a byte, and how many have any."""
+_CODES = {1: np.uint8, 2: np.uint16}
+_SHORT_ROWS = 2**16
 _SECOND = 1_000
 _LAST_SECOND = 2**32 - 1
 
@@ -49,7 +53,8 @@ class RatingCodes:
         self._values = np.empty(0, np.float32)
         self._meanings = self.meanings_of(self._values)
         self._ascending = self._values
-        self._codes = np.empty(0, np.uint8)
+        self._codes = np.empty(0, np.uint16)
+        self._full = False
 
     def meanings_of(self, values: NDArray[np.float32]) -> Meanings:
         """What ratings mean.
@@ -67,18 +72,14 @@ class RatingCodes:
             values: On the catalog's scale. Shape (n,).
 
         Returns:
-            A byte each; or four each, if the collection has too many different ones for these to have a byte.
+            A byte each, or two, or four: those of the float32 values.
         """
         if not self._known(values):
-            known = np.union1d(self._values, values)
-            if known.size > MOST_CODES:
+            self._add(values)
+            if not self._known(values):
                 return values.tobytes()
-            # Codes that were given stay as they are.
-            self._values = np.concatenate([self._values, np.setdiff1d(known, self._values)])
-            self._meanings = self.meanings_of(self._values)
-            order = np.argsort(self._values)
-            self._ascending, self._codes = self._values[order], order.astype(np.uint8)
-        return self._codes[np.searchsorted(self._ascending, values)].tobytes()
+        codes = self._codes[np.searchsorted(self._ascending, values)]
+        return (codes.astype(np.uint8) if codes.max() < BYTE_CODES else codes).tobytes()
 
     def unpack(self, packed: Sequence[bytes], lengths: NDArray[np.intp]) -> tuple[NDArray[np.integer], Meanings]:
         """Ratings of profiles, one after the other.
@@ -90,23 +91,73 @@ class RatingCodes:
         Returns:
             For each rating its place in the meanings, integers of shape (m,), and the meanings.
         """
-        count = int(lengths.sum())
         codes = joined(packed, np.uint8)
-        if codes.size == count:
+        if codes.size == lengths.sum():  # a byte each, nearly always
             return codes, self._meanings
+        widths = [len(each) // length for each, length in zip(packed, lengths.tolist(), strict=True)]
+        columns = [
+            np.frombuffer(each, _CODES.get(width, np.float32)) for each, width in zip(packed, widths, strict=True)
+        ]
+        if max(widths) <= max(_CODES):
+            return np.concatenate(columns), self._meanings
         values = np.concatenate(
-            [
-                self._values[np.frombuffer(each, np.uint8)] if len(each) == length else np.frombuffer(each, np.float32)
-                for each, length in zip(packed, lengths.tolist(), strict=True)
-            ]
+            [self._values[column] if width in _CODES else column for column, width in zip(columns, widths, strict=True)]
         )
-        return np.arange(count), self.meanings_of(values)
+        return np.arange(values.size), self.meanings_of(values)
+
+    def _add(self, values: NDArray[np.float32]) -> None:
+        """Gives codes to ratings that have none, if there are enough for all of these. Others keep theirs."""
+        if self._full:
+            return
+        new = np.setdiff1d(values, self._values)
+        self._full = self._values.size + new.size > MOST_CODES
+        if self._full:
+            return
+        self._values = np.concatenate([self._values, new])
+        self._meanings = self.meanings_of(self._values)
+        order = np.argsort(self._values)
+        self._ascending, self._codes = self._values[order], order.astype(np.uint16)
 
     def _known(self, values: NDArray[np.float32]) -> bool:
         places = np.searchsorted(self._ascending, values)
         return bool(
             self._ascending.size and (self._ascending[np.minimum(places, self._ascending.size - 1)] == values).all()
         )
+
+
+def pack_rows(rows: NDArray[np.int32]) -> bytes:
+    """Rows of rated items, as a profile holds them.
+
+    Args:
+        rows: Shape (n,).
+
+    Returns:
+        Two bytes each; or four, if one of them needs that.
+    """
+    return (rows.astype(np.uint16) if rows.max(initial=0) < _SHORT_ROWS else rows).tobytes()
+
+
+def unpack_rows(packed: Sequence[bytes], lengths: NDArray[np.intp]) -> NDArray[np.int32]:
+    """Rows of the items that profiles have rated, one profile after the other.
+
+    Args:
+        packed: What `pack_rows` gave for each.
+        lengths: How many ratings each has, at least one. Shape (K,).
+
+    Returns:
+        Shape (m,).
+    """
+    rows, count = joined(packed, np.uint16), lengths.sum()
+    if rows.size == count:
+        return rows.astype(np.int32)
+    if rows.size == 2 * count:
+        return rows.view(np.int32)
+    return np.concatenate(
+        [
+            np.frombuffer(each, np.uint16 if len(each) == 2 * length else np.int32)
+            for each, length in zip(packed, lengths.tolist(), strict=True)
+        ]
+    )
 
 
 def pack_times(times: NDArray[np.int64]) -> bytes:

@@ -55,30 +55,30 @@ class ProfileCache:
     def __contains__(self, point_id: PointId) -> bool:
         return point_id in self._profiles
 
-    def get(self, point_ids: Sequence[PointId], versions: Sequence[int]) -> list[PackedProfile | None]:
+    def get(
+        self, point_ids: Sequence[PointId], versions: Sequence[int], *, timed: bool = False
+    ) -> list[PackedProfile | None]:
         """The profiles of points, where they are there in the version asked for.
 
         Args:
             point_ids: The points.
             versions: The versions that the search saw.
+            timed: Whether those without times will not do.
         """
-        found = self.peek(point_ids, versions)
+        found = self.peek(point_ids, versions, timed=timed)
         self._tell(len(found), found.count(None))
         return found
 
-    def peek(self, point_ids: Sequence[PointId], versions: Sequence[int]) -> list[PackedProfile | None]:
-        """As `get`, without a word to the metrics: for whoever has asked before, and others may have read since.
-
-        Args:
-            point_ids: The points.
-            versions: The versions that the search saw.
-        """
+    def peek(
+        self, point_ids: Sequence[PointId], versions: Sequence[int], *, timed: bool = False
+    ) -> list[PackedProfile | None]:
+        """As `get`, without a word to the metrics: for whoever has asked before, and others may have read since."""
         used: Sequence[PointId] = point_ids
         found = list(map(self._profiles.get, point_ids))
         # Nearly always all are there, and that is told fast.
-        if None in found or list(map(_version, cast("list[PackedProfile]", found))) != versions:
+        if timed or None in found or list(map(_version, cast("list[PackedProfile]", found))) != versions:
             found = [
-                profile if profile is not None and profile.version == version else None
+                profile if profile and profile.version == version and (profile.times or not timed) else None
                 for profile, version in zip(found, versions, strict=True)
             ]
             used = [point_id for point_id, profile in zip(point_ids, found, strict=True) if profile is not None]

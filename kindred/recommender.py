@@ -301,7 +301,8 @@ def _wrong_for(recipe: Recipe, request: RecommendationRequest) -> list[FieldViol
 def _neighbor_query(task: Task) -> NeighborQuery:
     request = task.request
     own = None if request.user_id is None else point_id_of(request.user_id)
-    return NeighborQuery(task.query, task.k, request.min_overlap, own, request.neighbors or None)
+    timed = request.period is not None
+    return NeighborQuery(task.query, task.k, request.min_overlap, own, request.neighbors or None, timed)
 
 
 def _compared(answer: RecommendationAnswer, without: RecommendationAnswer) -> RecommendationAnswer:

@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     max_watches_per_caller: int = Field(default=250, ge=1, le=1_000_000)
     """How many of them may come from one address."""
     cache_bytes: int = Field(default=256 * 2**20, ge=0)
-    """Memory for neighbors' decoded profiles, in bytes."""
+    """Memory for neighbors' profiles, in bytes."""
     recount_interval: float = Field(default=30.0, gt=0)
     """Seconds between counts of who rates and likes each item, if ratings have changed; longer if counting is slow."""
     popularity_age: float = Field(default=300.0, ge=1, le=86_400)

@@ -34,9 +34,9 @@ class Step(IntEnum):
     SEARCH = 5
     """The engine finds the candidates."""
     CACHE = 6
-    """Their decoded profiles are looked up."""
+    """Their packed profiles are looked up."""
     FETCH = 7
-    """Profiles that the cache lacks are read and decoded."""
+    """Profiles that the cache lacks are read and packed."""
     SCORE = 8
     """Similarities, the neighbors' weights and the sums over their ratings."""
     PREDICT = 9

@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindred.packed_ratings import MOST_CODES, RatingCodes, pack_times, unpack_times
+from kindred.packed_ratings import (
+    BYTE_CODES,
+    MOST_CODES,
+    RatingCodes,
+    pack_rows,
+    pack_times,
+    unpack_rows,
+    unpack_times,
+)
 from kindred.ratings import RatingScale
 from kindred.ridge import affinity
 from kindred.weighting import LikingWeighting, Weighting, ZScoreWeighting
@@ -15,18 +23,19 @@ ANY_STARS = st.floats(0.5, 5, width=32)
 FEW = st.lists(st.lists(HALF_STARS, min_size=1, max_size=20), min_size=1, max_size=8)
 MANY = st.lists(st.lists(ANY_STARS, min_size=1, max_size=20), min_size=1, max_size=8)
 SECONDS = st.integers(0, 2**32 - 1).map(lambda seconds: 1_000 * seconds)
+SHORT_ROWS, ANY_ROW = st.integers(0, 2**16 - 1), st.integers(0, 2**31 - 1)
 ANY_TIME = st.integers(-(2**62), 2**62)
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS, ids=lambda each: each.name)
-@given(first=MANY | FEW, users=FEW | MANY, crowded=st.booleans())
+@given(first=MANY | FEW, users=FEW | MANY, there=st.sampled_from([0, BYTE_CODES - 3, BYTE_CODES, MOST_CODES - 3]))
 def test_packed_ratings_mean_the_same(
-    weighting: Weighting, first: list[list[float]], users: list[list[float]], *, crowded: bool
+    weighting: Weighting, first: list[list[float]], users: list[list[float]], there: int
 ) -> None:
     """Whatever came before, packed ratings mean to the last bit what the weighting and the scale say of them."""
     codes = RatingCodes(weighting, SCALE)
-    if crowded:
-        codes.pack(np.linspace(0.5, 5, MOST_CODES - 3, dtype=np.float32))
+    if there:
+        codes.pack(np.linspace(0.5, 5, there, dtype=np.float32))
     for earlier in first:
         codes.pack(np.array(earlier, np.float32))
     rows = [np.array(user, np.float32) for user in users]
@@ -40,13 +49,35 @@ def test_packed_ratings_mean_the_same(
 
 
 def test_a_rating_takes_a_byte() -> None:
-    """As many different ratings as a byte can tell take one each; profiles with others hold the ratings themselves."""
+    """The first different ratings take a byte each, more of them two; where these are used up, profiles hold values."""
     codes = RatingCodes(WEIGHTINGS[0], SCALE)
     values = np.linspace(0.5, 5, MOST_CODES, dtype=np.float32)
-    assert len(codes.pack(values[100:])) == MOST_CODES - 100
-    assert len(codes.pack(values)) == MOST_CODES
-    assert len(codes.pack(np.array([0.5, 0.501, 5.0], np.float32))) == 3 * 4
-    assert len(codes.pack(values)) == MOST_CODES
+    assert np.unique(values).size == MOST_CODES
+    for first, last, size in ((0, 100, 1), (50, 256, 1), (0, 256, 1), (200, 300, 2), (0, 256, 1), (0, MOST_CODES, 2)):
+        assert len(codes.pack(values[first:last])) == size * (last - first)
+    assert len(codes.pack(np.array([0.5, 0.50001, 5.0], np.float32))) == 3 * 4
+    assert len(codes.pack(values[:9])) == 9
+
+
+def test_codes_are_not_used_up_in_part() -> None:
+    """A profile with more new ratings than there are codes left gets none, and no other new ones do from then on."""
+    codes = RatingCodes(WEIGHTINGS[0], SCALE)
+    values = np.linspace(0.5, 5, MOST_CODES, dtype=np.float32)
+    codes.pack(values[:-2])
+    assert len(codes.pack(np.append(values[-2:], np.float32(0.50001)))) == 3 * 4
+    assert len(codes.pack(values[-1:])) == 4
+    assert len(codes.pack(values[-3:-2])) == 2
+
+
+@given(st.lists(st.lists(SHORT_ROWS, min_size=1) | st.lists(ANY_ROW, min_size=1), min_size=1, max_size=8))
+def test_packed_rows_are_the_same(users: list[list[int]]) -> None:
+    """Rows come back as they were, whether all of them, some or none are short."""
+    packed = [pack_rows(np.array(user, np.int32)) for user in users]
+    assert [len(each) for each in packed] == [len(user) * (2 if max(user) < 2**16 else 4) for user in users]
+    lengths = np.array([len(user) for user in users], np.intp)
+    rows = unpack_rows(packed, lengths)
+    assert rows.tolist() == [row for user in users for row in user]
+    assert rows.dtype == np.int32
 
 
 @given(st.lists(st.lists(SECONDS, min_size=1) | st.lists(ANY_TIME, min_size=1), min_size=1, max_size=8))

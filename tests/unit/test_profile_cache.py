@@ -9,8 +9,8 @@ from kindred.profile_cache import ProfileCache
 
 
 def packed(user_id: str, ratings: int = 100, version: int = 1) -> PackedProfile:
-    """A profile with so many ratings: 9 bytes each."""
-    columns = bytes(4 * ratings), bytes(ratings), bytes(4 * ratings)
+    """A profile with so many ratings: 7 bytes each."""
+    columns = bytes(2 * ratings), bytes(ratings), bytes(4 * ratings)
     return PackedProfile(version, user_id, *columns, packed_numbers(ratings, 1.0, 1.0, 0.0, -1))
 
 
@@ -25,6 +25,14 @@ class TestProfileCache:
         assert cache.get([7, name], [4, 3]) == [None, None]
         assert cache.get([], []) == []
 
+    def test_who_needs_times_misses_what_has_none(self) -> None:
+        """A profile that was kept without times is a hit only for those who do not ask for them."""
+        cache = ProfileCache(2**20)
+        cache.put(1, without := packed("1")._replace(times=b""))
+        cache.put(2, timed := packed("2"))
+        assert cache.get([1, 2], [1, 1]) == [without, timed]
+        assert cache.get([1, 2], [1, 1], timed=True) == [None, timed]
+
     def test_a_newer_version_replaces_the_older(self) -> None:
         """A point has one entry: after a new version the old one is gone, and its bytes are."""
         cache = ProfileCache(2**20)
@@ -33,7 +41,7 @@ class TestProfileCache:
         cache.put(1, new := packed("1", 10, version=2))
         assert cache.get([1, 1], [1, 2]) == [None, new]
         assert len(cache) == 1
-        assert cache.bytes == before - 990 * 9
+        assert cache.bytes == before - 990 * 7
 
     def test_a_version_that_went_back_is_a_miss(self) -> None:
         """A lower version than the kept one is a miss as well: a collection may have been replaced."""
@@ -46,7 +54,7 @@ class TestProfileCache:
         cache = ProfileCache(50_000)
         for point in range(1_000):
             cache.put(point, packed(str(point), 10 + point % 90))
-            assert 9 * 10 < cache.bytes <= 50_000
+            assert 7 * 10 < cache.bytes <= 50_000
         assert cache.bytes > 50_000 - 1_600
         last = [found for found in cache.get([*range(990, 1_000)], [1] * 10) if found is not None]
         assert sum(profile.nbytes for profile in last) <= cache.bytes <= 50_000

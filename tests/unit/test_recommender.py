@@ -219,6 +219,25 @@ class TestSameBytes:
                 reads.append(store.calls["users"] - before)
         assert reads == [2, 1, 2, 1]
 
+    async def test_times_are_read_once_somebody_asks(self, built: Callable[..., Path]) -> None:
+        """Neighbors are kept without times until a period is asked for: then read again, once, and kept with them."""
+        path = built(crowd(7))
+        plain, lately = RecommendationRequest("1"), RecommendationRequest("1", period=RatingPeriod(half_life=1e9))
+        async with opened(path) as backend:
+            expected = [text(await backend.recommender.recommend(request)) for request in (lately, plain)]
+        async with opened(path) as backend:
+            store = WatchedStore(backend.store)
+            recommender = Recommender(store, backend.catalog, RECIPES, cache := ProfileCache(2**28), default="default")
+            reads, sizes, answers = [], [], []
+            for request in (plain, plain, lately, lately, plain):
+                before = store.calls["users"]
+                answers.append(text(await recommender.recommend(request)))
+                reads.append(store.calls["users"] - before)
+                sizes.append(cache.bytes)
+        assert reads == [2, 1, 2, 1, 1]
+        assert sizes[0] == sizes[1] < sizes[2] == sizes[3] == sizes[4]
+        assert answers == [expected[1], expected[1], expected[0], expected[0], expected[1]]
+
 
 class TestColdCalls:
     async def test_other_calls_get_their_turn(

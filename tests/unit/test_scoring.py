@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kindred.neighborhood import Neighborhood, PackedProfile, Query, packed_numbers
-from kindred.packed_ratings import RatingCodes, pack_times
+from kindred.packed_ratings import RatingCodes, pack_rows, pack_times
 from kindred.rating_period import RatingPeriod
 from kindred.ratings import RatingScale
 from kindred.recipes import DEFAULT, RIDGE, TUTORIAL_RATINGS, TUTORIAL_SIMILARITY, Recipe
@@ -31,7 +31,7 @@ def packed(
     return PackedProfile(
         1,
         user_id,
-        np.array([*preferences], np.int32).tobytes(),
+        pack_rows(np.array([*preferences], np.int32)),
         AS_THEY_ARE.pack(np.array([*preferences.values()], np.float32)),
         pack_times(times),
         packed_numbers(times.size, norm, 4.0, 0.0, -1),
@@ -236,7 +236,7 @@ class TestParts:
             PackedProfile(
                 1,
                 f"{user:04}",
-                random.choice(rows, size, replace=False).astype(np.int32).tobytes(),
+                pack_rows(random.choice(rows, size, replace=False).astype(np.int32)),
                 codes.pack(random.choice([1.0, 3.0, 3.5, 4.0, 4.5], size).astype(np.float32)),
                 pack_times(np.zeros(size, np.int64)),
                 packed_numbers(size, np.sqrt(5 + size), 3.0, 0.0, -1),

@@ -41,7 +41,7 @@ SMALL, LARGE = "1M", "25M"
 FLOOR_TARGET, RIDGE_TARGET, GROWTH_TARGET = 1.6, 1.5, 6.0
 LOAD_TARGET, LOAD_MEMORY_TARGET = 1.5, 2_000
 EMBEDDED_TARGET, REMOTE_TARGET = 1_500, 400
-USERS, FILLING, ROUNDS = 100, 600, 5
+USERS, FILLING, ROUNDS = 100, 1_500, 5
 """Users who are asked for, again and again, and how often after the first time; those who fill the cache then."""
 K = 200
 KINDS = {
@@ -86,13 +86,14 @@ class Answers:
 
 
 def measure_large(workspace: Path) -> list[Figure]:
-    """Generates both sizes, loads them, and asks servers over them.
+    """Generates both sizes, loads them, and asks servers over them, one with Qdrant elsewhere.
 
     Args:
         workspace: A folder.
     """
     loads, answers = measure([SMALL, LARGE], workspace)
-    return [*_of_load(loads[-1]), *_of_answers(*answers)]
+    elsewhere = remote_memory(workspace / f"generated-{LARGE}", workspace, LARGE)
+    return [*_of_load(loads[-1]), *_of_answers(*answers), elsewhere]
 
 
 def measure(sizes: Sequence[str], folder: Path) -> tuple[list[Load], list[Answers]]:

@@ -30,7 +30,7 @@ class Catalog:
         self._items: list[Item] = []
         self._indexes: list[int] = []
         self._row_of_id: dict[str, int] = {}
-        self._row_of_external_id: dict[str, int] = {}
+        self._rows_of_scheme: dict[str, dict[str, int]] = {}
         self._row_of_index: dict[int, int] = {}
         self._titles = TitleIndex()
         self._index_of_row = np.empty(0, np.uint32)
@@ -95,15 +95,16 @@ class Catalog:
                 row = self._append(entry.index, entry.item)
             else:
                 for scheme, external_id in self._items[row].external_ids.items():
-                    if self._row_of_external_id.get(name := f"{scheme}:{external_id}") == row:
-                        del self._row_of_external_id[name]
+                    rows_of_ids = self._rows_of_scheme[scheme]
+                    if rows_of_ids.get(external_id) == row:
+                        del rows_of_ids[external_id]
                 old, self._items[row] = self._items[row], entry.item
                 if entry.item.item_id != old.item_id:  # ratings came before the item
                     renamed[row] = entry.item.item_id
                 self._changed(row, old)
             self._row_of_id[entry.item.item_id] = row
             for scheme, external_id in entry.item.external_ids.items():
-                self._row_of_external_id[f"{scheme}:{external_id}"] = row
+                self._rows_of_scheme.setdefault(scheme, {})[external_id] = row
             self._titles.put(row, entry.item.title)
             rows.append(row)
             rated.append(entry.rated_count)
@@ -130,7 +131,10 @@ class Catalog:
     def row_of(self, item_id: str) -> int | None:
         """The row of an item by its own id or, if no item has that id, by an external one (`imdb:tt0133093`)."""
         row = self._row_of_id.get(item_id)
-        return self._row_of_external_id.get(item_id) if row is None else row
+        if row is not None:
+            return row
+        scheme, _, external_id = item_id.partition(":")
+        return self._rows_of_scheme.get(scheme, {}).get(external_id)
 
     def index_of(self, item_id: str) -> int | None:
         """The index of an item by its own id or an external one."""

@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     """Open streams of WatchRecommendations that a server process takes."""
     max_watches_per_caller: int = Field(default=250, ge=1, le=1_000_000)
     """How many of them may come from one address."""
-    cache_bytes: int = Field(default=256 * 2**20, ge=0)
+    cache_bytes: int = Field(default=112 * 2**20, ge=0)
     """Memory for neighbors' profiles, in bytes."""
     recount_interval: float = Field(default=30.0, gt=0)
     """Seconds between counts of who rates and likes each item, if ratings have changed; longer if counting is slow."""

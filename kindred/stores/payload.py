@@ -3,6 +3,7 @@
 import sys
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ T = TypeVar("T")
 FIRST_COUNTS_POINT = 2**32
 """The counts stand among the items, behind the highest index: a point for so many items each."""
 _COUNTS_PER_POINT = 65_536
+_NOTHING: Mapping[str, Any] = {}
 
 
 def user_payload(user: StoredUser) -> dict[str, Any]:
@@ -95,15 +97,21 @@ def read_item(payload: Mapping[str, Any]) -> Item:
         item_id=payload["item_id"],
         title=payload["title"],
         year=payload.get("year"),
-        genres=tuple(map(sys.intern, payload.get("genres", ()))),
-        tags=tuple(map(sys.intern, payload.get("tags", ()))),
+        genres=_shared(tuple(payload.get("genres", ()))),
+        tags=_shared(tuple(payload.get("tags", ()))),
         external_ids=_with_interned_names(payload.get("external_ids", {})),
         attributes=_with_interned_names(payload.get("attributes", {})),
     )
 
 
-def _with_interned_names(pairs: Mapping[str, T]) -> dict[str, T]:
-    return {sys.intern(name): value for name, value in pairs.items()}
+@lru_cache(maxsize=4_096)
+def _shared(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Words that are the same as those of other items: as one object, if not too many others came in between."""
+    return tuple(map(sys.intern, words))
+
+
+def _with_interned_names(pairs: Mapping[str, T]) -> Mapping[str, T]:
+    return {sys.intern(name): value for name, value in pairs.items()} if pairs else _NOTHING
 
 
 def counts_payloads(counts: RatingCounts) -> list[tuple[int, dict[str, Any]]]:

@@ -118,8 +118,9 @@ def under_load(data_dir: Path, seconds: float) -> tuple[float, list[Step]]:
     address = f"127.0.0.1:{free_port()}"
     with serving(address, "--data-dir", data_dir):
         with grpc.insecure_channel(address) as channel:  # fills the cache
+            recommend = RecommendationServiceStub(channel).Recommend
             for user_id in users:
-                RecommendationServiceStub(channel).Recommend(RecommendRequest(user_id=user_id))
+                recommend(RecommendRequest(user_id=user_id))
         saturate(address, users, _CALLERS, min(seconds, 2.0))  # warms the rest
         full = saturate(address, users, _CALLERS, seconds)
         saturation = full.of("OK").size / full.duration

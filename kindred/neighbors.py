@@ -7,6 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from math import frexp
 
 import numpy as np
@@ -73,7 +74,7 @@ class NeighborFinder:
         self._weighting = store.metadata.weighting
         self._codes = RatingCodes(store.metadata.weighting, store.metadata.scale)
         self._keeps_times = False
-        """Whether times are kept: more than half of what a rating takes, and few servers are ever asked."""
+        """Whether times are kept: four bytes of a rating's seven, which only a period needs."""
 
     async def search(self, queries: Sequence[NeighborQuery]) -> list[Hits]:
         """Candidates for the neighbors, with everyone who may tie with the last one.
@@ -184,29 +185,34 @@ class NeighborFinder:
         """
         points = list(missing)
         pages = [points[start : start + _PAGE] for start in range(0, len(points), _PAGE)]
+        if self._store.shared:
+            return await self._read_ahead(pages, missing)
         read: dict[PointId, PackedProfile] = {}
-        if not self._store.shared:
-            for number, page in enumerate(pages):
-                unknown = page
-                if number:
-                    await asyncio.sleep(0)
-                    # Another call may have read them meanwhile.
-                    known = self._cache.peek(page, [missing[point_id] for point_id in page], timed=timed)
-                    read |= {each: profile for each, profile in zip(page, known, strict=True) if profile is not None}
-                    unknown = [point_id for point_id in page if point_id not in read]
-                if unknown:
-                    read |= self._kept(await self._store.users(unknown), missing)
-            return read
-        coming: deque[asyncio.Task[list[StoredUser | None]]] = deque()
+        for number, page in enumerate(pages):
+            unknown = page
+            if number:
+                await asyncio.sleep(0)
+                # Another call may have read them meanwhile.
+                known = self._cache.peek(page, [missing[point_id] for point_id in page], timed=timed)
+                read |= {each: profile for each, profile in zip(page, known, strict=True) if profile is not None}
+                unknown = [point_id for point_id in page if point_id not in read]
+            if unknown:
+                read |= self._kept(await self._store.users(unknown), missing)
+        return read
+
+    async def _read_ahead(
+        self, pages: Sequence[Sequence[PointId]], missing: Mapping[PointId, int]
+    ) -> dict[PointId, PackedProfile]:
+        """The pages of a store elsewhere: some are on their way while one is packed, and few at once in memory."""
+        read: dict[PointId, PackedProfile] = {}
+        requests = (asyncio.create_task(self._store.users(page)) for page in pages)
+        coming = deque(islice(requests, 1 + _PAGES_AHEAD))
         try:
-            for page in pages:  # some are on their way while one is packed, and few at once in memory
-                coming.append(asyncio.create_task(self._store.users(page)))
-                if len(coming) > _PAGES_AHEAD:
-                    read |= self._kept(await coming[0], missing)
-                    coming.popleft()
             while coming:
-                read |= self._kept(await coming[0], missing)
+                users = await coming[0]
                 coming.popleft()
+                read |= self._kept(users, missing)
+                coming.extend(islice(requests, 1))
         finally:
             for task in coming:
                 task.cancel()

@@ -6,7 +6,7 @@ can tell, it holds the ratings themselves, and what they mean is worked out each
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,11 +74,12 @@ class RatingCodes:
         Returns:
             A byte each, or two, or four: those of the float32 values.
         """
-        if not self._known(values):
+        codes = self._codes_of(values)
+        if codes is None:
             self._add(values)
-            if not self._known(values):
-                return values.tobytes()
-        codes = self._codes[np.searchsorted(self._ascending, values)]
+            codes = self._codes_of(values)
+        if codes is None:
+            return values.tobytes()
         return (codes.astype(np.uint8) if codes.max() < BYTE_CODES else codes).tobytes()
 
     def unpack(self, packed: Sequence[bytes], lengths: NDArray[np.intp]) -> tuple[NDArray[np.integer], Meanings]:
@@ -118,11 +119,12 @@ class RatingCodes:
         order = np.argsort(self._values)
         self._ascending, self._codes = self._values[order], order.astype(np.uint16)
 
-    def _known(self, values: NDArray[np.float32]) -> bool:
-        places = np.searchsorted(self._ascending, values)
-        return bool(
-            self._ascending.size and (self._ascending[np.minimum(places, self._ascending.size - 1)] == values).all()
-        )
+    def _codes_of(self, values: NDArray[np.float32]) -> NDArray[np.uint16] | None:
+        """The codes of ratings, if all of them have one."""
+        if not self._values.size:
+            return None
+        places = np.minimum(np.searchsorted(self._ascending, values), self._values.size - 1)
+        return self._codes[places] if (self._ascending[places] == values).all() else None
 
 
 def pack_rows(rows: NDArray[np.int32]) -> bytes:
@@ -199,8 +201,8 @@ def unpack_times(packed: Sequence[bytes], lengths: NDArray[np.intp]) -> NDArray[
     )
 
 
-def joined(packed: Sequence[bytes | bytearray], dtype: type[Number]) -> NDArray[Any]:
-    """Columns one after the other, in a quarter of the time that np.concatenate takes for hundreds of short ones.
+def joined(packed: Sequence[bytes | bytearray], dtype: type[Number]) -> NDArray[Number]:
+    """Columns one after the other, in a sixth of the time that np.concatenate takes for two hundred short ones.
 
     Args:
         packed: The bytes of each.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kindred.backend import Backend
 from kindred.catalog import Catalog
+from kindred.errors import KindredError
 from kindred.item_index import first_probe, natural_index
 from kindred.items import CatalogEntry, Item
 from kindred.ratings import EMPTY_PROFILE, Rated, RatingScale, merge
@@ -85,3 +86,13 @@ def assert_agrees(catalog: Catalog, answer: RecommendationAnswer, expected: Expe
         assert answer.strategy is Strategy.MIXED
     else:
         assert answer.strategy is Strategy.PERSONALIZED
+
+
+def twins(count: int) -> dict[str, dict[str, float]]:
+    """People who are all as similar to each other, each with one item that nobody else rates."""
+    return {str(user): {"shared": 5.0, "also": 4.0, f"own {user}": 5.0} for user in range(count)}
+
+
+def text(result: RecommendationAnswer | KindredError) -> str:
+    """Everything in a result, every number to its last bit."""
+    return f"{type(result).__name__}: {result}" if isinstance(result, KindredError) else repr(result)

@@ -1,9 +1,6 @@
-import asyncio
 import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -16,7 +13,6 @@ from kindred.errors import (
     ItemNotFoundError,
     KindredError,
     PreconditionError,
-    UnavailableError,
 )
 from kindred.items import Item
 from kindred.profile_cache import ProfileCache
@@ -33,9 +29,9 @@ from kindred.recommendation import (
 )
 from kindred.recommender import Recommender
 from kindred.settings import Settings
-from kindred.stores.port import LogPosition, PointId, Store, StoredUser
+from kindred.stores.port import LogPosition
 from kindred.updater import UserEvent
-from tests.support.community import assert_agrees, build_community, ids_of, index_of, opened
+from tests.support.community import assert_agrees, build_community, ids_of, index_of, opened, text, twins
 from tests.support.reference import Community, Ratings, mean_and_std
 from tests.support.watched_store import WatchedStore, watched_backend
 
@@ -60,11 +56,6 @@ def crowd(seed: int, users: int = 60, items: int = 40) -> dict[str, dict[str, fl
     }
 
 
-def twins(count: int) -> dict[str, dict[str, float]]:
-    """People who are all as similar to each other, each with one item that nobody else rates."""
-    return {str(user): {"shared": 5.0, "also": 4.0, f"own {user}": 5.0} for user in range(count)}
-
-
 def event(user_id: str, what: ProfileEvent, offset: int = 0) -> UserEvent:
     """An event at a place in the log."""
     return UserEvent(user_id, what, LogPosition("topic", 0, offset))
@@ -73,33 +64,6 @@ def event(user_id: str, what: ProfileEvent, offset: int = 0) -> UserEvent:
 def likes(*item_ids: str) -> list[InlineRating]:
     """Likes in a request."""
     return [InlineRating(item_id, Reaction.LIKE) for item_id in item_ids]
-
-
-class Reading(WatchedStore):
-    """A store elsewhere, which notes how it is read.
-
-    Args:
-        inner: The real store.
-        fails_at: The number of the read that fails, from 1 on; 0 for none.
-    """
-
-    def __init__(self, inner: Store, fails_at: int = 0) -> None:
-        super().__init__(inner)
-        self.shared = True
-        self.fails_at = fails_at
-        self.sizes: list[int] = []
-        self.most = self._under_way = 0
-
-    async def users(self, point_ids: Sequence[PointId]) -> list[StoredUser | None]:
-        """See `Store.users`."""
-        self.sizes.append(len(point_ids))
-        if len(self.sizes) == self.fails_at:
-            raise UnavailableError("store", "the store is away")
-        self._under_way += 1
-        self.most = max(self.most, self._under_way)
-        await asyncio.sleep(0)
-        self._under_way -= 1
-        return await super().users(point_ids)
 
 
 @pytest.fixture
@@ -237,82 +201,6 @@ class TestSameBytes:
         assert reads == [2, 1, 2, 1, 1]
         assert sizes[0] == sizes[1] < sizes[2] == sizes[3] == sizes[4]
         assert answers == [expected[1], expected[1], expected[0], expected[0], expected[1]]
-
-
-class TestColdCalls:
-    async def test_other_calls_get_their_turn(
-        self, built: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Whoever finds nobody in the cache reads them some at a time, and lets others run in between."""
-        turns, reads = 0, []
-
-        async def another_call() -> None:
-            nonlocal turns
-            while True:
-                await asyncio.sleep(0)
-                turns += 1
-
-        async with opened(built(twins(300))) as backend:
-            users = backend.store.users
-
-            async def read(points: Sequence[PointId]) -> list[StoredUser | None]:
-                reads.append((len(points), turns))
-                return await users(points)
-
-            monkeypatch.setattr(backend.store, "users", read)
-            other = asyncio.create_task(another_call())
-            await backend.recommender.recommend(RecommendationRequest("0"))
-            other.cancel()
-        _, *neighbors_ = reads
-        assert sum(size for size, _ in neighbors_) >= 299
-        assert max(size for size, _ in neighbors_) <= 64
-        assert all(before < after for (_, before), (_, after) in pairwise(neighbors_))
-
-    async def test_calls_at_the_same_time_read_nobody_twice(
-        self, built: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """What one call reads another one that has begun, too, finds in the cache; both answer as one alone."""
-        reads: Counter[PointId] = Counter()
-        requests = [RecommendationRequest("0"), RecommendationRequest("1")]
-        path = built(twins(300))
-        async with opened(path) as backend:
-            alone = [text(await backend.recommender.recommend(request)) for request in requests]
-        async with opened(path) as backend:
-            users = backend.store.users
-
-            async def read(points: Sequence[PointId]) -> list[StoredUser | None]:
-                reads.update(points)
-                return await users(points)
-
-            monkeypatch.setattr(backend.store, "users", read)
-            answers = await asyncio.gather(*map(backend.recommender.recommend, requests))
-        assert [text(answer) for answer in answers] == alone
-        assert {point for point, count in reads.items() if count > 1} <= {0, 1}  # the askers
-        assert len(reads) == 300
-
-    async def test_a_shared_store_is_read_ahead(self, built: Callable[..., Path]) -> None:
-        """Over a wire the next neighbors are on their way while some are packed, and never more than these."""
-        async with opened(built(twins(300))) as backend:
-            store = Reading(backend.store)
-            recommender = Recommender(store, backend.catalog, RECIPES, ProfileCache(2**28), default="default")
-            answer = await recommender.recommend(RecommendationRequest("0"))
-            again = await backend.recommender.recommend(RecommendationRequest("0"))
-        assert store.sizes[0] == 1  # who asks
-        assert sum(store.sizes) >= 300
-        assert max(store.sizes) <= 64
-        assert store.most == 2
-        assert text(answer) == text(again)
-
-    async def test_a_page_that_cannot_be_read_fails_the_call(self, built: Callable[..., Path]) -> None:
-        """Where the store is away in the middle of reading, the call says so, and leaves no reading behind."""
-        async with opened(built(twins(300))) as backend:
-            store = Reading(backend.store, fails_at=3)
-            recommender = Recommender(store, backend.catalog, RECIPES, ProfileCache(2**28), default="default")
-            with pytest.raises(UnavailableError):
-                await recommender.recommend(RecommendationRequest("0"))
-            assert asyncio.all_tasks() == {asyncio.current_task()}
-            store.fails_at = 0
-            assert (await recommender.recommend(RecommendationRequest("0"))).neighbors_used == 200
 
 
 class TestAskingAgain:
@@ -564,11 +452,6 @@ async def outcome(backend: Backend, request: RecommendationRequest) -> Recommend
         return await backend.recommender.recommend(request)
     except KindredError as error:
         return error
-
-
-def text(result: RecommendationAnswer | KindredError) -> str:
-    """Everything in a result, every number to its last bit."""
-    return f"{type(result).__name__}: {result}" if isinstance(result, KindredError) else repr(result)
 
 
 async def bits(backend: Backend, requests: list[RecommendationRequest]) -> list[str]:

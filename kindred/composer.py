@@ -55,7 +55,7 @@ class Composer:
         if hood is not None:
             self._personalizer.take(task, hood, draft, request.limit - len(new))
         personalized = len(draft.items)
-        draft.take(self._popular(task, draft, request.limit - len(new) - personalized))
+        draft.items += self._popular(task, draft, request.limit - len(new) - personalized)
         popular = len(draft.items) - personalized
         items = _mixed(draft.items, new)
         effects = catalog.masks.effects(request.items, catalog.listed) if len(items) < request.limit else ()
@@ -117,12 +117,12 @@ class Composer:
         """What most users like, of what is allowed; items that nobody likes are not popular."""
         if limit <= 0:
             return []
-        counts, diversity = self._catalog.counts, task.request.diversity
+        counts, diversity, allowed = self._catalog.counts, task.request.diversity, draft.left()
         liked = counts.liked if task.segment is None else task.segment.liked
         if task.segment is None and not task.request.boosts and not diversity:
-            rows = counts.order[(draft.allowed & (liked > 0))[counts.order]][:limit]
+            rows = counts.order[(allowed & (liked > 0))[counts.order]][:limit]
         else:
-            rows = top_items(liked, draft.allowed, counts.rank, pool_size(limit) if diversity else limit, draft.factors)
+            rows = top_items(liked, allowed, counts.rank, pool_size(limit) if diversity else limit, draft.factors)
             if draft.factors is not None:
                 liked = liked * draft.factors
             if diversity and rows.size:

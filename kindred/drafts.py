@@ -51,7 +51,7 @@ class Task:
     @property
     def searches(self) -> bool:
         """Whether there is anything to find neighbors by."""
-        return bool(self.k and np.any(self.query.values))
+        return bool(self.k and self.query.values.any())
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Draft:
     """An answer that is being made.
 
     Args:
-        allowed: The rows that may still be taken. Shape (rows,).
+        allowed: The rows that may be taken. Shape (rows,).
         boosts: Each boost's factor, and which rows it multiplies: shape (rows,).
         factors: What all boosts together multiply each row by; None if there are none. Shape (rows,).
         items: The items so far, best first.
@@ -70,7 +70,7 @@ class Draft:
     factors: NDArray[np.float64] | None
     items: list[RecommendedItem] = field(default_factory=list)
 
-    def take(self, items: Sequence[RecommendedItem]) -> None:
-        """Adds items, which may not be taken again."""
-        self.items += items
-        self.allowed[[item.row for item in items]] = False
+    def left(self) -> NDArray[np.bool_]:
+        """The rows that may be taken, without those that were. Shape (rows,)."""
+        self.allowed[[item.row for item in self.items]] = False
+        return self.allowed

@@ -76,6 +76,10 @@ class Query:
     affinities: NDArray[np.float64]
     size: int
 
+    def among(self, rows: int) -> "Query":
+        """The same where there are so many rows, of which those that came later are in no query."""
+        return self if rows == self.size else replace(self, size=rows)
+
     def dense(self) -> NDArray[np.float64]:
         """Q by row. Shape (size,)."""
         by_row = np.zeros(self.size)
@@ -135,13 +139,13 @@ class Neighborhood:
         self._numbers: NDArray[np.float64] = joined(self._columns.numbers, np.float64).reshape(-1, 5)
         self.lengths = self._numbers[:, _COUNT].astype(np.intp)
         """How many ratings each neighbor has. Shape (K,)."""
-        self.starts: NDArray[np.intp] = np.cumsum(self.lengths) - self.lengths
+        ends: NDArray[np.intp] = self.lengths.cumsum()
+        self.starts: NDArray[np.intp] = ends - self.lengths
         """Where each neighbor's ratings begin. Shape (K,)."""
-        self.rows32 = unpack_rows(self._columns.rows, self.lengths)
-        """The rows of the ratings, as sparse matrices take them. Shape (m,)."""
-        self.rows = self.rows32.astype(np.intp)
-        """The same as numpy's own index type: gathering with any other one converts it each time. Shape (m,)."""
-        self._in_meanings, self._meanings = self._codes.unpack(self._columns.ratings, self.lengths)
+        count = int(ends[-1]) if ends.size else 0
+        self.rows = unpack_rows(self._columns.rows, self.lengths, count)
+        """The rows of the ratings. Shape (m,)."""
+        self._in_meanings, self._meanings = self._codes.unpack(self._columns.ratings, self.lengths, count)
         self.preferences = self._meanings.preferences.take(self._in_meanings)
         """The weighting's preferences for the ratings. Shape (m,)."""
 
@@ -154,8 +158,7 @@ class Neighborhood:
         Args:
             rows: How many rows there are.
         """
-        if rows != self.query.size:
-            self.query = replace(self.query, size=rows)
+        self.query = self.query.among(rows)
 
     def owners_of(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
         """Whose ratings some are, by the neighbor's place.
@@ -166,7 +169,7 @@ class Neighborhood:
         Returns:
             Shape (n,).
         """
-        return np.searchsorted(self.starts, places, side="right") - 1
+        return self.starts.searchsorted(places, side="right") - 1
 
     def repeated(self, numbers: NDArray[Number]) -> NDArray[Number]:
         """A number of each neighbor, repeated for each of their ratings.
@@ -177,7 +180,7 @@ class Neighborhood:
         Returns:
             Shape (m,).
         """
-        return np.repeat(numbers, self.lengths)
+        return numbers.repeat(self.lengths)
 
     @property
     def affinities(self) -> NDArray[np.float64]:
@@ -193,7 +196,7 @@ class Neighborhood:
         Returns:
             Shape (n,).
         """
-        return self._meanings.stars.take(self._in_meanings[places])
+        return self._meanings.stars.take(self._in_meanings.take(places))
 
     @property
     def rated_at(self) -> NDArray[np.int64]:

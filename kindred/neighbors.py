@@ -6,9 +6,10 @@ Many queries share one engine call.
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from math import frexp
+from typing import cast
 
 import numpy as np
 
@@ -136,7 +137,7 @@ class NeighborFinder:
         if not profiles:
             return None
         # Packing may have met an index that is new to the catalog, and so a row that is new since the query was made.
-        now = replace(query.query, size=self._catalog.rows)
+        now = query.query.among(self._catalog.rows)
         hood = Neighborhood(profiles, now, self._codes, k=query.k, min_overlap=query.min_overlap)
         return hood if len(hood) else None
 
@@ -147,12 +148,13 @@ class NeighborFinder:
         return found
 
     def _vector(self, query: Query) -> SparseVector:
-        weighs = np.flatnonzero(query.values)
-        values = query.values[weighs]
+        [weighs] = query.values.nonzero()
+        values = query.values.take(weighs)
         # The order is the same at every scale, and what decays a lot is 0 in single precision: a power of two brings
         # the largest value near 1, and changes no digit.
-        _, exponent = frexp(max(values.max(), -values.min()))
-        return SparseVector(self._catalog.indexes[query.rows[weighs]], np.ldexp(values, -exponent).astype(np.float32))
+        _, exponent = frexp(np.abs(values).max())
+        indexes = self._catalog.indexes.take(query.rows.take(weighs))
+        return SparseVector(indexes, np.ldexp(values, -exponent).astype(np.float32))
 
     async def _profiles(self, queries: Sequence[NeighborQuery], found: Sequence[Hits]) -> list[list[PackedProfile]]:
         """The candidates' profiles, cached or read in one call, without the user and users gone meanwhile."""
@@ -164,16 +166,17 @@ class NeighborFinder:
         missing = {
             point_id: version
             for points, profiles in zip(nearest, gathered, strict=True)
-            if None in profiles
+            if not all(profiles)
             for point_id, version, profile in zip(*points, profiles, strict=True)
             if profile is None
         }
-        if missing:
-            read = await self._read(missing, timed=timed)
-            for (point_ids, _), profiles in zip(nearest, gathered, strict=True):
-                for place in [place for place, profile in enumerate(profiles) if profile is None]:
-                    profiles[place] = read.get(point_ids[place])
-            lap(Step.FETCH)
+        if not missing:
+            return cast("list[list[PackedProfile]]", gathered)
+        read = await self._read(missing, timed=timed)
+        for (point_ids, _), profiles in zip(nearest, gathered, strict=True):
+            for place in [place for place, profile in enumerate(profiles) if profile is None]:
+                profiles[place] = read.get(point_ids[place])
+        lap(Step.FETCH)
         return [[profile for profile in profiles if profile is not None] for profiles in gathered]
 
     async def _read(self, missing: Mapping[PointId, int], *, timed: bool) -> dict[PointId, PackedProfile]:
@@ -233,10 +236,9 @@ class NeighborFinder:
         return packed
 
     def _packed(self, user: StoredUser, version: int) -> PackedProfile:
-        current = user.profile.current
-        values = user.profile.values[current]
+        items, values, rated_at = user.profile.ratings
         meanings, counts = self._codes.meanings_of(values), self._catalog.counts
-        rows = self._catalog.rows_of(user.profile.items[current])
+        rows = self._catalog.rows_of(items)
         [norm] = self._weighting.norms(np.array([np.dot(meanings.preferences, meanings.preferences)]))
         [total] = term_sums_of(rows, _ONE, counts.terms)
         return PackedProfile(
@@ -244,7 +246,7 @@ class NeighborFinder:
             user.user_id,
             rows=pack_rows(rows),
             ratings=self._codes.pack(values),
-            times=pack_times(user.profile.rated_at[current]) if self._keeps_times else b"",
+            times=pack_times(rated_at) if self._keeps_times else b"",
             numbers=packed_numbers(rows.size, norm, meanings.stars.mean(dtype=np.float64), total, counts.version),
         )
 

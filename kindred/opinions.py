@@ -55,7 +55,7 @@ class Opinions:
         values = self.preferences
         affinities = np.where(np.isnan(self.stars), 0.0, affinity(self.stars)) if recipe.fit else self.preferences
         if recipe.query_damping:
-            values = values * catalog.counts.costs(recipe.query_damping)[self.rows]
+            values = values * catalog.counts.costs(recipe.query_damping).take(self.rows)
         if recipe.recency_half_life is not None:
             newer = self.rated_at.size - np.searchsorted(np.sort(self.rated_at), self.rated_at, side="right")
             floor = recipe.recency_floor
@@ -102,13 +102,9 @@ class OpinionReader:
         )
 
     def _stored(self, profile: UserProfile) -> Opinions:
-        current = profile.current
-        values = profile.values[current]
+        items, values, rated_at = profile.ratings
         return Opinions(
-            self._catalog.rows_of(profile.items[current]),
-            self._weighting.preferences(values),
-            self._scale.stars(values),
-            profile.rated_at[current],
+            self._catalog.rows_of(items), self._weighting.preferences(values), self._scale.stars(values), rated_at
         )
 
     def _inline(self, ratings: Sequence[InlineRating]) -> Opinions:

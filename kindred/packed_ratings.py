@@ -82,18 +82,21 @@ class RatingCodes:
             return values.tobytes()
         return (codes.astype(np.uint8) if codes.max() < BYTE_CODES else codes).tobytes()
 
-    def unpack(self, packed: Sequence[bytes], lengths: NDArray[np.intp]) -> tuple[NDArray[np.integer], Meanings]:
+    def unpack(
+        self, packed: Sequence[bytes], lengths: NDArray[np.intp], count: int
+    ) -> tuple[NDArray[np.integer], Meanings]:
         """Ratings of profiles, one after the other.
 
         Args:
             packed: What `pack` gave for each.
             lengths: How many ratings each has, at least one. Shape (K,).
+            count: How many all have together: m.
 
         Returns:
             For each rating its place in the meanings, integers of shape (m,), and the meanings.
         """
         codes = joined(packed, np.uint8)
-        if codes.size == lengths.sum():  # a byte each, nearly always
+        if codes.size == count:  # a byte each, nearly always
             return codes, self._meanings
         widths = [len(each) // length for each, length in zip(packed, lengths.tolist(), strict=True)]
         columns = [
@@ -139,27 +142,28 @@ def pack_rows(rows: NDArray[np.int32]) -> bytes:
     return (rows.astype(np.uint16) if rows.max(initial=0) < _SHORT_ROWS else rows).tobytes()
 
 
-def unpack_rows(packed: Sequence[bytes], lengths: NDArray[np.intp]) -> NDArray[np.int32]:
+def unpack_rows(packed: Sequence[bytes], lengths: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     """Rows of the items that profiles have rated, one profile after the other.
 
     Args:
         packed: What `pack_rows` gave for each.
         lengths: How many ratings each has, at least one. Shape (K,).
+        count: How many all have together: m.
 
     Returns:
-        Shape (m,).
+        As numpy's own index type: gathering with any other one converts it each time. Shape (m,).
     """
-    rows, count = joined(packed, np.uint16), lengths.sum()
+    rows = joined(packed, np.uint16)
     if rows.size == count:
-        return rows.astype(np.int32)
+        return rows.astype(np.intp)
     if rows.size == 2 * count:
-        return rows.view(np.int32)
+        return rows.view(np.int32).astype(np.intp)
     return np.concatenate(
         [
             np.frombuffer(each, np.uint16 if len(each) == 2 * length else np.int32)
             for each, length in zip(packed, lengths.tolist(), strict=True)
         ]
-    )
+    ).astype(np.intp)
 
 
 def pack_times(times: NDArray[np.int64]) -> bytes:

@@ -66,16 +66,17 @@ class Personalizer:
         costs = None if fit is None else counts.costs(fit.damping)
         votes = votes_of(hood, task.recipe, sharpness=sharpness, costs=costs, period=request.period, now=task.now)
         sums = votes.sums()
-        liked = np.flatnonzero(sums > 0)  # few of all items: what follows is about these
-        scores = sums[liked] / damping[liked]
+        [liked] = (sums > 0).nonzero()  # few of all items: what follows is about these
+        scores = sums.take(liked) / damping.take(liked)
         lap(Step.SCORE)
         top = float(scores.max(initial=0.0))
-        allowed = np.flatnonzero(draft.allowed[liked])
-        rows = self._chosen(votes, liked[allowed], scores[allowed], top, draft, request.diversity, limit)
-        damped = sums[rows] / damping[rows]
-        chosen = _Chosen(rows, sums[rows], damped, damped if draft.factors is None else damped * draft.factors[rows])
+        [allowed] = draft.allowed.take(liked).nonzero()
+        rows = self._chosen(votes, liked.take(allowed), scores.take(allowed), top, draft, request.diversity, limit)
+        totals = sums.take(rows)
+        damped = totals / damping.take(rows)
+        chosen = _Chosen(rows, totals, damped, damped if draft.factors is None else damped * draft.factors[rows])
         lap(Step.FILTER)
-        draft.take(self._items(task, votes, chosen, draft))
+        draft.items += self._items(task, votes, chosen, draft)
         if len(draft.items) < limit:
             scores = sums / damping
             draft.allowed[scores < -NOTHING * np.abs(scores).max(initial=0.0)] = False
@@ -128,7 +129,7 @@ class Personalizer:
         if task.recipe.fit is not None or not task.recipe.relative:
             # Fitted weights may be negative, which is no way to average.
             sharpness, _ = (task.recipe if task.recipe.fit is None else DEFAULT).exponents(opinions.likes)
-            weights = (hood.similarities / hood.similarities.max()) ** sharpness
+            weights = (hood.similarities / hood.similarities[0]) ** sharpness
         counts = self._catalog.counts
         stars = predict(
             rows,

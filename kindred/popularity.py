@@ -133,11 +133,11 @@ def count_ratings(
     Returns:
         d and L, both of shape (n,). Ratings of other indexes are left out.
     """
-    columns = [(profile.items[profile.current], profile.values[profile.current]) for profile in profiles]
+    columns = [profile.ratings for profile in profiles]
     if not columns or not indexes.size:
         return np.zeros(indexes.size, np.int64), np.zeros(indexes.size, np.int64)
-    items = np.concatenate([items for items, _ in columns])
-    likes = scale.stars(np.concatenate([values for _, values in columns])) >= LIKED_FROM
+    items = np.concatenate([ratings.items for ratings in columns])
+    likes = scale.stars(np.concatenate([ratings.values for ratings in columns])) >= LIKED_FROM
     places = np.minimum(np.searchsorted(indexes, items), indexes.size - 1)
     known = indexes[places] == items
     rated = np.bincount(places[known], minlength=indexes.size)

@@ -93,12 +93,12 @@ def predict(
     sums = hood.means * hood.lengths - term_sums
     mean = sums.sum() / hood.lengths.sum()
     usual = (sums + _USER_SHRINKAGE * mean) / (hood.lengths + _USER_SHRINKAGE)
-    own = ((user_stars - terms[user_rows]).sum() + _USER_SHRINKAGE * mean) / (user_rows.size + _USER_SHRINKAGE)
+    own = ((user_stars - terms.take(user_rows)).sum() + _USER_SHRINKAGE * mean) / (user_rows.size + _USER_SHRINKAGE)
 
     places, of, columns, items = raters
-    each = weights[of] if ages is None else weights[of] * ages[places]
+    each = weights.take(of) if ages is None else weights.take(of) * ages.take(places)
     weight = np.bincount(columns, each, items)
-    each = each * (hood.stars_at(places) - usual[of])
-    item = terms[wanted]
+    each = each * (hood.stars_at(places) - usual.take(of))
+    item = terms.take(wanted)
     above = np.bincount(columns, each, items) - weight * item
     return np.where(weight > 0, own + item + above / (weight + _WEIGHT_SHRINKAGE), np.nan)

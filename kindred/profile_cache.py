@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
-from operator import attrgetter
+from operator import itemgetter
 from typing import cast
 
 from kindred.neighborhood import PackedProfile
@@ -20,7 +20,7 @@ _OVERHEAD = 600
 _CROWDED = 0.75
 """How full a cache is when it begins to note what is used: noting takes a sixth of the time of a lookup."""
 
-_version = attrgetter("version")
+_version = itemgetter(PackedProfile._fields.index("version"))
 
 
 class ProfileCache:
@@ -66,7 +66,7 @@ class ProfileCache:
             timed: Whether those without times will not do.
         """
         found = self.peek(point_ids, versions, timed=timed)
-        self._tell(len(found), found.count(None))
+        self._tell(len(found), 0 if all(found) else found.count(None))
         return found
 
     def peek(
@@ -75,8 +75,8 @@ class ProfileCache:
         """As `get`, without a word to the metrics: for whoever has asked before, and others may have read since."""
         used: Sequence[PointId] = point_ids
         found = list(map(self._profiles.get, point_ids))
-        # Nearly always all are there, and that is told fast.
-        if timed or None in found or list(map(_version, cast("list[PackedProfile]", found))) != versions:
+        # Nearly always all are there, and that is told fast: any profile is true.
+        if timed or not all(found) or list(map(_version, cast("list[PackedProfile]", found))) != versions:
             found = [
                 profile if profile and profile.version == version and (profile.times or not timed) else None
                 for profile, version in zip(found, versions, strict=True)

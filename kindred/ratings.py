@@ -9,7 +9,7 @@ or again from any earlier place in the log to its end, leads to the same profile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,6 +159,14 @@ class AttributesSet:
 ProfileEvent = Rated | Retracted | Forgotten | AttributesSet
 
 
+class CurrentRatings(NamedTuple):
+    """Ratings that stand: item indexes, ascending (uint32), values (float32) and times (int64), each of shape (n,)."""
+
+    items: NDArray[np.uint32]
+    values: NDArray[np.float32]
+    rated_at: NDArray[np.int64]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class UserProfile:
     """Everything that events say about a user.
@@ -197,6 +205,14 @@ class UserProfile:
     def current(self) -> NDArray[np.bool_]:
         """Which of the columns' entries are ratings, not retractions. Shape (n,)."""
         return ~np.isnan(self.values)
+
+    @property
+    def ratings(self) -> CurrentRatings:
+        """The ratings without those that were taken back: the columns themselves, if none was."""
+        current = self.current
+        if current.all():
+            return CurrentRatings(self.items, self.values, self.rated_at)
+        return CurrentRatings(self.items[current], self.values[current], self.rated_at[current])
 
     @property
     def rating_count(self) -> int:

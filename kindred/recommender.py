@@ -192,7 +192,8 @@ class Recommender:
         ]
         if violations:
             raise InvalidArgumentError(violations)
-        masks.candidate_rows(request.items.candidates)
+        if request.items.candidates:
+            masks.candidate_rows(request.items.candidates)
         return recipe.with_numbers(request.overrides) if request.overrides else recipe
 
     def _prepare(
@@ -202,8 +203,10 @@ class Recommender:
         catalog = self._catalog
         profile = EMPTY_PROFILE if stored is None else stored.profile
         opinions = self._reader.read(profile, request.ratings)
-        named = [row for item_id in request.excluded if (row := catalog.row_of(item_id)) is not None]
-        excluded = np.concatenate([opinions.rows[: 0 if request.include_rated else None], np.array(named, np.int32)])
+        excluded = opinions.rows[: 0 if request.include_rated else None]
+        if request.excluded:
+            named = [row for item_id in request.excluded if (row := catalog.row_of(item_id)) is not None]
+            excluded = np.concatenate([excluded, np.array(named, np.int32)])
         k = (request.k or recipe.k) if recipe.k else 0
         query = opinions.query(recipe, catalog)
         task = Task(request, recipe, k, stored, opinions, query, excluded, now)

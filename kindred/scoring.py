@@ -48,10 +48,10 @@ class Votes:
         hood = self.hood
         wanted = np.zeros(hood.query.size, np.bool_)
         wanted[items] = True
-        places = np.flatnonzero(wanted.take(hood.rows))
+        [places] = wanted.take(hood.rows).nonzero()
         column = np.empty(hood.query.size, np.intp)
         column[items] = np.arange(items.size)
-        return Raters(places, hood.owners_of(places), column.take(hood.rows[places]), items.size)
+        return Raters(places, hood.owners_of(places), column.take(hood.rows.take(places)), items.size)
 
     def support(self, raters: "Raters") -> NDArray[np.int64]:
         """How many neighbors have rated each of some items; ratings that count nothing are none.
@@ -154,13 +154,13 @@ def votes_of(
             raise TypeError(f"recipe {recipe.name!r} fits, and needs costs")
         values = hood.affinities
         equations = LocalLeastSquares(
-            hood.rows32, values, hood.starts, similarities=hood.similarities, costs=costs, fit=recipe.fit
+            hood.rows.astype(np.int32), values, hood.starts, similarities=hood.similarities, costs=costs, fit=recipe.fit
         )
         fitted = equations, equations.solve(hood.query.rows, hood.query.affinities)
         weights = fitted[1].weights
     else:
         values = hood.preferences if recipe.counts_preferences else np.ones(hood.rows.size)
-        scale = hood.similarities.max() if recipe.relative else 1.0
+        scale = hood.similarities[0] if recipe.relative else 1.0  # the most similar stands first
         weights = (hood.similarities / scale) ** sharpness
     ages = None if period is None else period.weights(hood.rated_at, now)
     if ages is not None:
@@ -188,8 +188,8 @@ def top_items(
     Returns:
         Rows, best first.
     """
-    rows = np.flatnonzero(allowed)
-    found = scores[rows]
+    [rows] = allowed.nonzero()
+    found = scores.take(rows)
     return rows[top_places(found, scores.max(initial=0.0), rows, rank, limit, factors)]
 
 
@@ -219,11 +219,11 @@ def top_places(  # noqa: PLR0917  # as many columns
         # Partial selection: everything that could tie with the last place stays for the exact sort.
         last = np.partition(scores, scores.size - limit)[scores.size - limit]
         least = max(least, last - top * 10.0**-TIE_DIGITS)
-    places = np.flatnonzero(scores > least)
+    [places] = (scores > least).nonzero()
     if not places.size:
         return places
-    rows = rows[places]
-    keys = np.round(scores[places] / top, TIE_DIGITS)
+    rows = rows.take(places)
+    keys = (scores.take(places) / -top).round(TIE_DIGITS)
     if factors is not None:
-        keys *= factors[rows]  # after rounding: a large factor makes no ties of what others score
-    return places[np.lexsort((rank[rows], -keys))][:limit]
+        keys *= factors.take(rows)  # after rounding: a large factor makes no ties of what others score
+    return places.take(np.lexsort((rank.take(rows), keys))[:limit])

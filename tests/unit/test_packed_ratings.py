@@ -41,7 +41,7 @@ def test_packed_ratings_mean_the_same(
     rows = [np.array(user, np.float32) for user in users]
     packed = [codes.pack(row) for row in rows]
     codes.pack(np.array([0.7, 0.9], np.float32))
-    places, meanings = codes.unpack(packed, np.array([row.size for row in rows], np.intp))
+    places, meanings = codes.unpack(packed, np.array([row.size for row in rows], np.intp), sum(map(len, rows)))
     values = np.concatenate(rows)
     assert meanings.preferences[places].tolist() == weighting.preferences(values).tolist()
     assert meanings.affinities[places].tolist() == affinity(SCALE.stars(values)).tolist()
@@ -75,9 +75,9 @@ def test_packed_rows_are_the_same(users: list[list[int]]) -> None:
     packed = [pack_rows(np.array(user, np.int32)) for user in users]
     assert [len(each) for each in packed] == [len(user) * (2 if max(user) < 2**16 else 4) for user in users]
     lengths = np.array([len(user) for user in users], np.intp)
-    rows = unpack_rows(packed, lengths)
+    rows = unpack_rows(packed, lengths, sum(map(len, users)))
     assert rows.tolist() == [row for user in users for row in user]
-    assert rows.dtype == np.int32
+    assert rows.dtype == np.intp
 
 
 @given(st.lists(st.lists(SECONDS, min_size=1) | st.lists(ANY_TIME, min_size=1), min_size=1, max_size=8))

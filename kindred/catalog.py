@@ -150,17 +150,15 @@ class Catalog:
         Returns:
             Shape (n,).
         """
-        places = np.searchsorted(self._sorted_indexes, indexes)
-        places[places == self._sorted_indexes.size] = 0
-        known = (
-            self._sorted_indexes[places] == indexes if self._sorted_indexes.size else np.zeros(indexes.size, np.bool_)
-        )
+        there = self._sorted_indexes
+        places = there.searchsorted(indexes)
+        known = there.take(places, mode="clip") == indexes if there.size else np.zeros(indexes.size, np.bool_)
         if not known.all():
             for index in np.unique(indexes[~known]).tolist():
                 self._append(index, Item(str(index)))
             self._grow()
             return self.rows_of(indexes)
-        return self._sorted_rows[places]
+        return self._sorted_rows.take(places)
 
     def search(self, query: str, allowed: ItemFilter) -> list[int]:
         """Finds items by the words of their titles.

@@ -22,7 +22,7 @@ TIE_DIGITS = 10
 NOTHING = 1e-13
 """What is this small against the largest one is what rounding left of terms that cancel out."""
 
-_COUNT, _NORM, _MEAN, _TERMS, _VERSION = range(5)
+_COUNT, _NORM, _STARS, _TERMS, _VERSION = range(5)
 """What a profile's numbers are."""
 _NUMBERS = Struct("=5d")
 _MEMO = Struct("=2d")
@@ -37,7 +37,7 @@ class PackedProfile(NamedTuple):
         rows: Rows of the rated items, as `pack_rows` gives them.
         ratings: What they were given, as `RatingCodes.pack` gives it.
         times: When, as `pack_times` gives it; empty if nobody has asked for that.
-        numbers: How many they are; what the preferences are divided by in the stored vector; the mean of the stars; the
+        numbers: How many they are; what the preferences are divided by in the stored vector; the sum of the stars; the
             sum of the items' terms (see kindred/prediction.py), and the version of the counts that it is of: the only
             ones that ever change. Five float64.
     """
@@ -55,9 +55,9 @@ class PackedProfile(NamedTuple):
         return sum(map(len, self[2:]))
 
 
-def packed_numbers(count: int, norm: float, mean: float, term_sum: float, version: int) -> bytearray:
+def packed_numbers(count: int, norm: float, stars: float, term_sum: float, version: int) -> bytearray:
     """The numbers of a profile."""
-    return bytearray(_NUMBERS.pack(count, norm, mean, term_sum, version))
+    return bytearray(_NUMBERS.pack(count, norm, stars, term_sum, version))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -221,9 +221,9 @@ class Neighborhood:
         return sums
 
     @property
-    def means(self) -> NDArray[np.float64]:
-        """Each neighbor's mean rating in stars. Shape (K,)."""
-        return self._numbers[:, _MEAN]
+    def star_sums(self) -> NDArray[np.float64]:
+        """The sum of each neighbor's ratings in stars. Shape (K,)."""
+        return self._numbers[:, _STARS]
 
 
 def term_sums_of(

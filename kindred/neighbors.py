@@ -247,7 +247,7 @@ class NeighborFinder:
             rows=pack_rows(rows),
             ratings=self._codes.pack(values),
             times=pack_times(rated_at) if self._keeps_times else b"",
-            numbers=packed_numbers(rows.size, norm, meanings.stars.mean(dtype=np.float64), total, counts.version),
+            numbers=packed_numbers(rows.size, norm, meanings.stars.sum(dtype=np.float64), total, counts.version),
         )
 
 

@@ -1,7 +1,6 @@
 """The items of an answer that the neighbors like: score, choose, predict, explain. Steps 5, 6 and 8."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -110,10 +109,10 @@ class Personalizer:
         if not items or task.request.explained is Explained.NONE:
             return items
         explainer = Explainer(votes, raters, task.opinions.preferences, self._scale)
-        items = [replace(item, reasons=reasons) for item, reasons in zip(items, explainer.reasons(), strict=True)]
+        items = [item._replace(reasons=reasons) for item, reasons in zip(items, explainer.reasons(), strict=True)]
         if task.request.explained is Explained.FULL:
             items = [
-                replace(item, explanation=explainer.full(place, _adjustments(chosen, place, draft.boosts)))
+                item._replace(explanation=explainer.full(place, _adjustments(chosen, place, draft.boosts)))
                 for place, item in enumerate(items)
             ]
         lap(Step.EXPLAIN)

@@ -40,8 +40,8 @@ class NeighborRatings(Protocol):
         """How many ratings each neighbor has. Shape (k,)."""
 
     @property
-    def means(self) -> NDArray[np.float64]:
-        """Each neighbor's mean rating in stars. Shape (k,)."""
+    def star_sums(self) -> NDArray[np.float64]:
+        """The sum of each neighbor's ratings in stars. Shape (k,)."""
 
 
 def item_terms(rated: NDArray[np.floating], liked: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -90,7 +90,7 @@ def predict(
     Returns:
         Stars, NaN where no neighbor has rated the item. Shape (n,).
     """
-    sums = hood.means * hood.lengths - term_sums
+    sums = hood.star_sums - term_sums
     mean = sums.sum() / hood.lengths.sum()
     usual = (sums + _USER_SHRINKAGE * mean) / (hood.lengths + _USER_SHRINKAGE)
     own = ((user_stars - terms.take(user_rows)).sum() + _USER_SHRINKAGE * mean) / (user_rows.size + _USER_SHRINKAGE)

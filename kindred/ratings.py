@@ -103,7 +103,8 @@ class RatingScale:
         """
         if self.curve:
             return values_on(self.curve, stars)
-        return np.clip(np.asarray(stars, np.float64) * (self.maximum / MAX_STARS), self.minimum, self.maximum)
+        values = np.asarray(stars, np.float64) * (self.maximum / MAX_STARS)
+        return np.minimum(np.maximum(values, self.minimum), self.maximum)
 
     def value_of(self, reaction: Reaction) -> float | None:
         """The rating that stands for a reaction.

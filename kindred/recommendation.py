@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from kindred.attribute_filter import AttributeFilter
 from kindred.boosts import Boost
@@ -138,8 +139,7 @@ class FullExplanation:
     adjustments: Sequence[Adjustment]
 
 
-@dataclass(frozen=True, slots=True)
-class RecommendedItem:
+class RecommendedItem(NamedTuple):
     """One item of an answer.
 
     Args:

@@ -1,12 +1,18 @@
 """Checks requests before anything is done: every field that is wrong is named, all at once."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from google.protobuf.message import Message
 
 from kindred.errors import FieldViolation, InvalidArgumentError
 from kindred.items import check_id
+
+
+@cache
+def _numbers_of(enum: Any) -> frozenset[int]:
+    return frozenset(enum.values())
 
 
 class Checks:
@@ -67,7 +73,7 @@ class Checks:
 
     def known(self, value: int, enum: Any, field: str) -> None:
         """A value that its enum has in this version."""
-        if value not in enum.DESCRIPTOR.values_by_number:
+        if value not in _numbers_of(enum):
             self.wrong(field, f"has the unknown value {value}; known are {', '.join(enum.keys())}")
 
     def done(self) -> None:

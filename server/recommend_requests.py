@@ -4,7 +4,7 @@ from kindred.item_filter import EVERY_ITEM
 from kindred.items import MAX_NAME_LENGTH
 from kindred.recipes import BOUNDS, MAX_K
 from kindred.recommendation import Explained, InlineRating, RecommendationRequest
-from kindred.user_filter import EVERY_USER
+from kindred.user_filter import EVERY_USER, UserFilter
 from kindred.v1 import item_pb2
 from kindred.v1 import recommendation_service_pb2 as pb
 from server.answers import RECIPE_NAMES
@@ -40,40 +40,38 @@ def read_request(request: pb.RecommendRequest) -> RecommendationRequest:
     if request.user_id:
         checks.id(request.user_id, "user_id")
     limit = checks.bounded(request, "limit", MAX_LIMIT, DEFAULT_LIMIT)
-    k = checks.bounded(request.neighbors, "k", MAX_K, 1, above="neighbors.")
-    min_overlap = checks.bounded(request.neighbors, "min_overlap", MAX_OVERLAP, 1, above="neighbors.")
+    # What most requests leave out is not read: an empty message says nothing.
+    k, min_overlap, neighbors = None, 1, EVERY_USER
+    if request.HasField("neighbors"):
+        k, min_overlap, neighbors = _read_neighbors(request.neighbors, checks)
     recipe = _read_recipe(request, checks)
     checks.known(request.explanation, pb.Explanation, "explanation")
     checks.known(request.item_view, item_pb2.ItemView, "item_view")
     checks.count(request.exclude_item_ids, "exclude_item_ids", MAX_EXCLUDED, least=0)
     if request.explanation == pb.EXPLANATION_FULL and limit > MAX_EXPLAINED:
         checks.wrong("limit", f"is {limit}, at most {MAX_EXPLAINED} with EXPLANATION_FULL")
-    # What most requests leave out is not read: an empty message says nothing.
     items = read_item_filter(request.items, "items", checks) if request.HasField("items") else EVERY_ITEM
-    neighbors = EVERY_USER
-    if request.neighbors.HasField("filter"):
-        neighbors = read_user_filter(request.neighbors.filter, "neighbors.filter", checks)
-    if request.exclude_item_ids and request.items.candidate_item_ids:
-        both = set(request.exclude_item_ids) & set(request.items.candidate_item_ids)
+    if request.exclude_item_ids and items.candidates:
+        both = set(request.exclude_item_ids) & set(items.candidates)
         if both:
             checks.wrong("exclude_item_ids", f"names {min(both)!r}, which items.candidate_item_ids names, too")
     read = RecommendationRequest(
         user_id=request.user_id or None,
-        ratings=read_ratings(request, checks),
+        ratings=read_ratings(request, checks) if request.ratings else (),
         limit=limit,
         excluded=tuple(request.exclude_item_ids),
         include_rated=request.include_rated,
         items=items,
-        k=k if request.neighbors.HasField("k") else None,
+        k=k,
         min_overlap=min_overlap,
         neighbors=neighbors,
         period=read_period(request.period, "period", checks) if request.HasField("period") else None,
         recipe=recipe,
-        overrides=_read_overrides(request, checks),
+        overrides=_read_overrides(request, checks) if request.HasField("overrides") else {},
         boosts=read_boosts(request.boosts, "boosts", checks) if request.boosts else (),
         diversity=_read_share(request, "diversity", 1.0, checks),
         new_item_share=_read_share(request, "new_item_share", MAX_NEW_SHARE, checks),
-        without=_read_without(request, checks),
+        without=_read_without(request, checks) if request.without_item_ids else (),
         explained=_EXPLAINED.get(request.explanation, Explained.NONE),
     )
     checks.done()
@@ -97,6 +95,16 @@ def read_ratings(request: pb.RecommendRequest | pb.ListSimilarUsersRequest, chec
             opinion = read_opinion(rating, f"ratings[{place}]", checks)
             ratings.append(InlineRating(rating.item_id, opinion))
     return ratings
+
+
+def _read_neighbors(message: pb.NeighborOptions, checks: Checks) -> tuple[int | None, int, UserFilter]:
+    """K if it is given, the least overlap, and who may be a neighbor."""
+    k = checks.bounded(message, "k", MAX_K, 1, above="neighbors.")
+    min_overlap = checks.bounded(message, "min_overlap", MAX_OVERLAP, 1, above="neighbors.")
+    allowed = EVERY_USER
+    if message.HasField("filter"):
+        allowed = read_user_filter(message.filter, "neighbors.filter", checks)
+    return k if message.HasField("k") else None, min_overlap, allowed
 
 
 def _read_recipe(request: pb.RecommendRequest, checks: Checks) -> str | None:

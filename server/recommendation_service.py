@@ -47,7 +47,8 @@ class RecommendationService(RecommendationServiceServicer):
         """Recommends items."""
         checked = read_request(request)
         lap(Step.CHECK)
-        await self._state.be_fresh(request.at_least_as_fresh, patience(context))
+        if request.at_least_as_fresh:
+            await self._state.be_fresh(request.at_least_as_fresh, patience(context))
         backend = self._state.backend
         await backend.follower.look_for(_named(checked))
         answer = await backend.recommender.recommend(checked)

@@ -9,9 +9,10 @@ import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from time import perf_counter, time_ns
-from typing import Self, cast
+from typing import Self
 
 import qdrant_edge as qe
 
@@ -63,6 +64,7 @@ _BYTES_A_RATING = 6
 """In what the engine counts as the size of a segment's vectors, about."""
 _SLACK = 1.25
 _ASKERS_BYTES = 16 * 2**20
+_COLUMNS = (attrgetter("id"), attrgetter("version"), attrgetter("score"))
 
 
 def _read_metadata(path: Path, oldest: int) -> CollectionMetadata:
@@ -156,14 +158,7 @@ class EdgeStore:
             found = [engine(lambda: self._users.query(requests[0]))]
         else:
             found = engine(lambda: self._users.query_batch(qe.QueryBatchRequest(requests)))
-        return [
-            Hits(
-                cast("list[PointId]", [hit.id for hit in hits]),
-                [hit.version for hit in hits],
-                [hit.score for hit in hits],
-            )
-            for hits in found
-        ]
+        return [Hits(*(list(map(column, hits)) for column in _COLUMNS)) for hits in found]
 
     async def users(self, point_ids: Sequence[PointId]) -> list[StoredUser | None]:
         """See `Store.users`."""

@@ -26,7 +26,7 @@ class Columns:
         self.lengths = np.array([len(ratings) for ratings, _ in hood], np.intp)
         self.starts = np.cumsum(self.lengths) - self.lengths
         self.owners = np.repeat(np.arange(len(hood)), self.lengths)
-        self.means = np.array([np.mean([*ratings.values()]) for ratings, _ in hood])
+        self.star_sums = np.array([sum(ratings.values()) for ratings, _ in hood])
 
     def stars_at(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
         """Some of the ratings."""

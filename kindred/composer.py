@@ -146,7 +146,7 @@ def _nearest(liked: NDArray[np.int32], alike: NDArray[np.float64]) -> list[list[
 
 
 def _strategy(task: Task, hood: Neighborhood | None, *, mixed: bool) -> Strategy:
-    if not task.k:
+    if not task.asked.k:
         return Strategy.POPULAR
     if hood is None:
         return Strategy.POPULAR_FALLBACK

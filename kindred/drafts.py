@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.attribute_filter import AttributeFilter
-from kindred.neighborhood import Query
+from kindred.neighbors import NeighborQuery
 from kindred.opinions import Opinions
 from kindred.recipes import Recipe
 from kindred.recommendation import RecommendationRequest, RecommendedItem
@@ -29,10 +29,9 @@ class Task:
     Args:
         request: The request.
         recipe: The recipe with its overrides.
-        k: How many neighbors; 0 for none.
         stored: The user as stored, if they are.
         opinions: What they think of items.
-        query: What neighbors are compared with.
+        asked: Whose neighbors to find; K is 0 for none.
         excluded: Rows that may not be returned. Shape (n,).
         now: Milliseconds since 1970.
         segment: Whose likes popular items are counted from; None for everyone's.
@@ -40,10 +39,9 @@ class Task:
 
     request: RecommendationRequest
     recipe: Recipe
-    k: int
     stored: StoredUser | None
     opinions: Opinions
-    query: Query
+    asked: NeighborQuery
     excluded: NDArray[np.int32]
     now: int
     segment: Segment | None = None
@@ -51,7 +49,7 @@ class Task:
     @property
     def searches(self) -> bool:
         """Whether there is anything to find neighbors by."""
-        return bool(self.k and self.query.values.any())
+        return bool(self.asked.k and self.asked.query.values.any())
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from kindred.composer import Composer
 from kindred.drafts import Segment, Task
 from kindred.errors import FieldViolation, InvalidArgumentError, ItemNotFoundError, KindredError, PreconditionError
 from kindred.filter_effect import FilterEffect
-from kindred.neighborhood import Neighborhood
+from kindred.neighborhood import Neighborhood, Query
 from kindred.neighbors import NeighborFinder, NeighborQuery
 from kindred.opinions import OpinionReader
 from kindred.profile_cache import ProfileCache
@@ -168,7 +168,7 @@ class Recommender:
         searching = [
             task for tasks in prepared if not isinstance(tasks, KindredError) for task in tasks if task.searches
         ]
-        return _Attempt(prepared, searching, await self._finder.search([_neighbor_query(task) for task in searching]))
+        return _Attempt(prepared, searching, await self._finder.search([task.asked for task in searching]))
 
     async def _stored(self, user_ids: Sequence[str]) -> dict[str, StoredUser]:
         if not user_ids:
@@ -207,9 +207,8 @@ class Recommender:
         if request.excluded:
             named = [row for item_id in request.excluded if (row := catalog.row_of(item_id)) is not None]
             excluded = np.concatenate([excluded, np.array(named, np.int32)])
-        k = (request.k or recipe.k) if recipe.k else 0
-        query = opinions.query(recipe, catalog)
-        task = Task(request, recipe, k, stored, opinions, query, excluded, now)
+        asked = _neighbor_query(request, recipe, opinions.query(recipe, catalog), stored)
+        task = Task(request, recipe, stored, opinions, asked, excluded, now)
         if not request.without:
             return (task,)
         left_out = self._left_out(request, set(opinions.rows.tolist()))
@@ -218,7 +217,7 @@ class Recommender:
             task,
             request=replace(request, explained=Explained.NONE),
             opinions=fewer,
-            query=fewer.query(recipe, catalog),
+            asked=replace(asked, query=fewer.query(recipe, catalog)),
             # The items of these ratings are no answer to what would be recommended instead of what they brought.
             excluded=np.concatenate([excluded, np.array(left_out, np.int32)]),
         )
@@ -256,7 +255,7 @@ class Recommender:
 
     async def _answer(self, attempt: "_Attempt") -> list[RecommendationAnswer]:
         """Steps 4 to 8 for the requests that are right."""
-        found = await self._finder.gather([_neighbor_query(task) for task in attempt.searching], attempt.hits)
+        found = await self._finder.gather([task.asked for task in attempt.searching], attempt.hits)
         hoods = dict(zip(map(id, attempt.searching), found, strict=True))
         right = [tasks for tasks in attempt.prepared if not isinstance(tasks, KindredError)]
         answers = []
@@ -301,11 +300,20 @@ def _wrong_for(recipe: Recipe, request: RecommendationRequest) -> list[FieldViol
     return [FieldViolation(field, message) for field, given in useless.items() if given]
 
 
-def _neighbor_query(task: Task) -> NeighborQuery:
-    request = task.request
-    own = None if request.user_id is None else point_id_of(request.user_id)
-    timed = request.period is not None
-    return NeighborQuery(task.query, task.k, request.min_overlap, own, request.neighbors or None, timed)
+def _neighbor_query(
+    request: RecommendationRequest, recipe: Recipe, query: Query, stored: StoredUser | None
+) -> NeighborQuery:
+    own = None
+    if request.user_id is not None:  # also one who is not stored yet: they may be when the search comes to it
+        own = point_id_of(request.user_id) if stored is None else stored.point_id
+    return NeighborQuery(
+        query,
+        k=(request.k or recipe.k) if recipe.k else 0,
+        min_overlap=request.min_overlap,
+        own=own,
+        allowed=request.neighbors or None,
+        timed=request.period is not None,
+    )
 
 
 def _compared(answer: RecommendationAnswer, without: RecommendationAnswer) -> RecommendationAnswer:

@@ -40,6 +40,12 @@ class Opinions:
         """How many items are liked fully: four stars or more."""
         return int(np.count_nonzero(self.preferences >= 1.0))
 
+    @property
+    def numbered(self) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Rows and stars without the dislikes that have no number: the columns themselves, if there is none."""
+        missing = np.isnan(self.stars)
+        return (self.rows[~missing], self.stars[~missing]) if missing.any() else (self.rows, self.stars)
+
     def without(self, rows: Collection[int]) -> "Opinions":
         """All but those of some items."""
         kept = ~np.isin(self.rows, list(rows))

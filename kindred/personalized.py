@@ -70,10 +70,11 @@ class Personalizer:
         lap(Step.SCORE)
         top = float(scores.max(initial=0.0))
         [allowed] = draft.allowed.take(liked).nonzero()
-        rows = self._chosen(votes, liked.take(allowed), scores.take(allowed), top, draft, request.diversity, limit)
-        totals = sums.take(rows)
-        damped = totals / damping.take(rows)
-        chosen = _Chosen(rows, totals, damped, damped if draft.factors is None else damped * draft.factors[rows])
+        rows, scores = liked.take(allowed), scores.take(allowed)
+        places = self._chosen(votes, rows, scores, top, draft, request.diversity, limit)
+        rows, damped = rows.take(places), scores.take(places)
+        final = damped if draft.factors is None else damped * draft.factors[rows]
+        chosen = _Chosen(rows, sums.take(rows), damped, final)
         lap(Step.FILTER)
         draft.items += self._items(task, votes, chosen, draft)
         if len(draft.items) < limit:
@@ -90,15 +91,15 @@ class Personalizer:
         diversity: float,
         limit: int,
     ) -> NDArray[np.intp]:
-        """The best of what the neighbors like and may be taken."""
+        """The places of the best of what the neighbors like and may be taken."""
         rank, factors = self._catalog.counts.rank, draft.factors
         if not diversity or not limit:
-            return rows[top_places(scores, top, rows, rank, limit, factors)]
+            return top_places(scores, top, rows, rank, limit, factors)
         pool = top_places(scores, top, rows, rank, pool_size(limit), factors)
         rows, scores = rows[pool], scores[pool]
         alike = likeness(self._catalog.content.genres(rows), votes.dense(votes.raters(rows)))
         final = scores if factors is None else scores * factors[rows]
-        return rows[diversify(final, alike, diversity, limit)]
+        return pool[diversify(final, alike, diversity, limit)]
 
     def _items(self, task: Task, votes: Votes, chosen: _Chosen, draft: Draft) -> list[RecommendedItem]:
         raters = votes.raters(chosen.rows)
@@ -123,7 +124,7 @@ class Personalizer:
         if not self._predicts or not rows.size:
             return [None] * rows.size
         hood, opinions = votes.hood, task.opinions
-        known = ~np.isnan(opinions.stars)
+        user_rows, user_stars = opinions.numbered
         weights = votes.weights
         if task.recipe.fit is not None or not task.recipe.relative:
             # Fitted weights may be negative, which is no way to average.
@@ -135,8 +136,8 @@ class Personalizer:
             raters,
             hood,
             weights=weights,
-            user_rows=opinions.rows[known],
-            user_stars=opinions.stars[known],
+            user_rows=user_rows,
+            user_stars=user_stars,
             terms=counts.terms,
             term_sums=hood.term_sums(counts.terms, counts.version),
             ages=votes.ages,

@@ -76,6 +76,8 @@ class Backend:
         store = await open_store(settings)
         try:
             entries = await store.items()
+            # The most rated first: then the numbers that nearly every call needs lie together in the arrays by row.
+            entries.sort(key=lambda entry: entry.rated_count, reverse=True)
             # In a thread: while a collection is swapped in, the calls on the one before go on.
             catalog = await asyncio.to_thread(lambda: Catalog(entries).prepare())
             return cls.over(store, catalog, settings, freshness)

@@ -164,12 +164,13 @@ class Neighborhood:
         """Whose ratings some are, by the neighbor's place.
 
         Args:
-            places: Where they stand in the columns. Shape (n,).
+            places: Where they stand in the columns, ascending. Shape (n,).
 
         Returns:
             Shape (n,).
         """
-        return self.starts.searchsorted(places, side="right") - 1
+        firsts = places.searchsorted(self.starts)  # rather than each place among the starts: there are more of these
+        return np.arange(len(self)).repeat(np.append(firsts[1:], places.size) - firsts)
 
     def repeated(self, numbers: NDArray[Number]) -> NDArray[Number]:
         """A number of each neighbor, repeated for each of their ratings.

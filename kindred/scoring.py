@@ -15,6 +15,10 @@ from kindred.recipes import Recipe
 from kindred.ridge import LocalLeastSquares, Solution
 
 
+_STRONG = 0.25
+"""Scores of this part of the highest: a few in a hundred, and among them nearly always as many as are asked for."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Votes:
     """What the neighbors say of items: F_i = sum_v w_v y_vi / (d_i + 1)^beta, y the value of v's rating of i.
@@ -217,7 +221,9 @@ def top_places(  # noqa: PLR0917  # as many columns
     least = top * NOTHING
     if factors is None and scores.size > limit > 0:
         # Partial selection: everything that could tie with the last place stays for the exact sort.
-        last = np.partition(scores, scores.size - limit)[scores.size - limit]
+        strong = scores[scores > _STRONG * top]
+        pool = strong if strong.size >= limit else scores
+        last = np.partition(pool, pool.size - limit)[pool.size - limit]
         least = max(least, last - top * 10.0**-TIE_DIGITS)
     [places] = (scores > least).nonzero()
     if not places.size:

@@ -96,6 +96,20 @@ class TestProfileCache:
             held.append([each for each in range(1, 7) if each in cache])
         assert held == [[1, 3, 4], [1, 3, 5], [3, 5, 6]]
 
+    def test_what_is_used_is_noted_for_a_thousand_lookups(self) -> None:
+        """Where no entry comes any more it is not noted what is used; with the next one that begins again."""
+        cache = ProfileCache(3 * _size_of_one())
+        for point in (1, 2, 3):
+            cache.put(point, packed(str(point)))
+        for _ in range(1_000):
+            cache.get([1], [1])
+        cache.get([2], [1])
+        cache.put(4, packed("4"))
+        assert [point for point in range(1, 5) if point in cache] == [1, 3, 4]
+        cache.get([3], [1])
+        cache.put(5, packed("5"))
+        assert [point for point in range(1, 6) if point in cache] == [1, 3, 5]
+
     def test_a_profile_that_grew_too_large_is_a_miss(self) -> None:
         """Where the newer version of a profile does not fit, the older one is found as such alone."""
         cache = ProfileCache(2_000)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kindred.bounded_cache import BoundedCache
 from kindred.catalog import Catalog
 from kindred.errors import FieldViolation, InvalidArgumentError, ItemNotFoundError
 from kindred.neighborhood import Query
@@ -15,6 +16,8 @@ from kindred.recommendation import InlineRating
 from kindred.ridge import affinity
 from kindred.weighting import Weighting
 
+_BYTES_A_RATING, _OVERHEAD = 44, 1_000
+"""What opinions take in memory with their profile, and what the objects of both take."""
 _NEWEST = np.iinfo(np.int64).max
 """The time of a rating in the request: newer than every stored one."""
 
@@ -70,6 +73,19 @@ class Opinions:
         return Query(self.rows, values, affinities, catalog.rows)
 
 
+class _Known(BoundedCache[int, tuple[UserProfile, Opinions]]):
+    """The opinions of profiles, by which object each is: an entry holds its profile, so no other one is that object."""
+
+    def get(self, profile: UserProfile) -> Opinions | None:
+        if (entry := self._entries.get(id(profile))) is None:
+            return None
+        self._entries.move_to_end(id(profile))
+        return entry[1][1]
+
+    def put(self, profile: UserProfile, opinions: Opinions) -> None:
+        self._keep(id(profile), (profile, opinions), profile.items.size * _BYTES_A_RATING + _OVERHEAD)
+
+
 class OpinionReader:
     """Reads opinions from profiles and requests.
 
@@ -77,12 +93,15 @@ class OpinionReader:
         catalog: The items.
         weighting: The collection's weighting.
         scale: Its scale.
+        memory: Bytes for opinions to keep, where whoever asks again has the same profile, the same object, until it is
+            written.
     """
 
-    def __init__(self, catalog: Catalog, weighting: Weighting, scale: RatingScale) -> None:
+    def __init__(self, catalog: Catalog, weighting: Weighting, scale: RatingScale, memory: int = 0) -> None:
         self._catalog = catalog
         self._weighting = weighting
         self._scale = scale
+        self._known = _Known(memory) if memory else None
 
     def read(self, profile: UserProfile, inline: Sequence[InlineRating]) -> Opinions:
         """The opinions of a profile, overlaid by those of a request.
@@ -108,6 +127,13 @@ class OpinionReader:
         )
 
     def _stored(self, profile: UserProfile) -> Opinions:
+        if self._known is None:
+            return self._read(profile)
+        if (known := self._known.get(profile)) is None:
+            self._known.put(profile, known := self._read(profile))
+        return known
+
+    def _read(self, profile: UserProfile) -> Opinions:
         items, values, rated_at = profile.ratings
         return Opinions(
             self._catalog.rows_of(items), self._weighting.preferences(values), self._scale.stars(values), rated_at

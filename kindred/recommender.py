@@ -33,6 +33,7 @@ from kindred.stores.port import Hits, Store, StoredUser, point_id_of
 from kindred.timing import Step, lap
 
 _ASKERS_BYTES = 32 * 2**20
+_OPINIONS_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ class Recommender:
         self._askers: AskerCache[str] = AskerCache(_ASKERS_BYTES)
         metadata = store.metadata
         self._weighting = metadata.weighting.name
-        self._reader = OpinionReader(catalog, metadata.weighting, metadata.scale)
+        memory = 0 if store.shared else _OPINIONS_BYTES  # a shared store gives every caller a profile of their own
+        self._reader = OpinionReader(catalog, metadata.weighting, metadata.scale, memory)
         self._composer = Composer(catalog, metadata.scale, predicts=self._weighting == "default")
 
     @property

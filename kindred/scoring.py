@@ -14,7 +14,6 @@ from kindred.rating_period import RatingPeriod
 from kindred.recipes import Recipe
 from kindred.ridge import LocalLeastSquares, Solution
 
-
 _STRONG = 0.25
 """Scores of this part of the highest: a few in a hundred, and among them nearly always as many as are asked for."""
 

@@ -97,3 +97,27 @@ def test_what_is_wrong_is_named(reader: OpinionReader) -> None:
     assert [each.field for each in raised.value.violations] == ["ratings[0].value", "ratings[2].item_id"]
     with pytest.raises(ItemNotFoundError):
         reader.read(EMPTY_PROFILE, [InlineRating("none", 4.0)])
+
+
+class TestMemory:
+    def test_the_same_profile_has_the_same_opinions(self, catalog: Catalog) -> None:
+        """Whoever asks again with the profile as it was is not read again; another profile is, also an equal one."""
+        reader = OpinionReader(catalog, LikingWeighting(SCALE), SCALE, memory=10_000)
+        first = profile(i1=1, i2=2)
+        opinions = reader.read(first, [])
+        assert reader.read(first, []) is opinions
+        assert reader.read(profile(i1=1, i2=2), []) is not opinions
+        assert reader.read(merge(first, [Rated(3, 5.0, 3)]), []).rows.tolist() == [1, 2, 3]
+        assert reader.read(first, [InlineRating("3", 5.0)]).rows.tolist() == [1, 2, 3]
+        assert reader.read(first, []) is opinions
+
+    def test_memory_is_bounded(self, catalog: Catalog) -> None:
+        """Those who have not asked for the longest time are read again, and without memory everybody is."""
+        reader = OpinionReader(catalog, LikingWeighting(SCALE), SCALE, memory=3_500)
+        profiles = [profile(i1=time) for time in range(4)]
+        known = [reader.read(each, []) for each in profiles[:3]]
+        assert reader.read(profiles[0], []) is known[0]
+        reader.read(profiles[3], [])
+        assert [reader.read(profiles[place], []) is known[place] for place in (0, 2, 1)] == [True, True, False]
+        forgetful = OpinionReader(catalog, LikingWeighting(SCALE), SCALE)
+        assert forgetful.read(profiles[0], []) is not forgetful.read(profiles[0], [])

@@ -7,6 +7,8 @@ Notation as in docs/recipes.md: q the query, s_v a stored vector, g_v = q . s_v.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from math import frexp
 from struct import Struct
 from typing import NamedTuple, TypeVar
 
@@ -60,7 +62,7 @@ def packed_numbers(count: int, norm: float, stars: float, term_sum: float, versi
     return bytearray(_NUMBERS.pack(count, norm, stars, term_sum, version))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Query:
     """What the neighbors are compared with.
 
@@ -79,6 +81,16 @@ class Query:
     def among(self, rows: int) -> "Query":
         """The same where there are so many rows, of which those that came later are in no query."""
         return self if rows == self.size else replace(self, size=rows)
+
+    @cached_property
+    def sparse(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The rows that weigh anything, and what they weigh to the engine; one at least does. Shapes (m,)."""
+        [weighs] = self.values.nonzero()
+        values = self.values.take(weighs)
+        # The order is the same at every scale, and what decays a lot is 0 in single precision: a power of two brings
+        # the largest value near 1, and changes no digit.
+        _, exponent = frexp(np.abs(values).max())
+        return self.rows.take(weighs), np.ldexp(values, -exponent).astype(np.float32)
 
     def dense(self) -> NDArray[np.float64]:
         """Q by row. Shape (size,)."""

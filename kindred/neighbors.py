@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from math import frexp
 from typing import cast
 
 import numpy as np
@@ -148,13 +147,8 @@ class NeighborFinder:
         return found
 
     def _vector(self, query: Query) -> SparseVector:
-        [weighs] = query.values.nonzero()
-        values = query.values.take(weighs)
-        # The order is the same at every scale, and what decays a lot is 0 in single precision: a power of two brings
-        # the largest value near 1, and changes no digit.
-        _, exponent = frexp(np.abs(values).max())
-        indexes = self._catalog.indexes.take(query.rows.take(weighs))
-        return SparseVector(indexes, np.ldexp(values, -exponent).astype(np.float32))
+        rows, values = query.sparse
+        return SparseVector(self._catalog.indexes.take(rows), values)
 
     async def _profiles(self, queries: Sequence[NeighborQuery], found: Sequence[Hits]) -> list[list[PackedProfile]]:
         """The candidates' profiles, cached or read in one call, without the user and users gone meanwhile."""

@@ -1,7 +1,8 @@
 """What a request's user thinks of items: the stored ratings, overlaid by those in the request. Steps 1 and 2."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,8 @@ from kindred.recommendation import InlineRating
 from kindred.ridge import affinity
 from kindred.weighting import Weighting
 
-_BYTES_A_RATING, _OVERHEAD = 44, 1_000
-"""What opinions take in memory with their profile, and what the objects of both take."""
+_BYTES_A_RATING, _OVERHEAD = 68, 1_500
+"""What opinions take in memory with their profile and a query, and what the objects of these take."""
 _NEWEST = np.iinfo(np.int64).max
 """The time of a rating in the request: newer than every stored one."""
 
@@ -37,6 +38,7 @@ class Opinions:
     preferences: NDArray[np.float64]
     stars: NDArray[np.float64]
     rated_at: NDArray[np.int64]
+    _last: list[Any] = field(default_factory=list, init=False, repr=False)
 
     @property
     def likes(self) -> int:
@@ -57,10 +59,19 @@ class Opinions:
     def query(self, recipe: Recipe, catalog: Catalog) -> Query:
         """The query of a recipe: q_i = phi_i / max(d_i, 1)^a and x_i = v(stars), both times f + (1 - f) 2^(-newer / H).
 
+        The last one is remembered, and is the answer while recipe and counts are the same.
+
         Args:
             recipe: The recipe.
             catalog: The items, with the counts.
         """
+        of = recipe, catalog, catalog.counts.version, catalog.rows
+        if not self._last or self._last[0] != of:
+            self._last[:] = of, self._query(recipe, catalog)
+        query: Query = self._last[1]
+        return query
+
+    def _query(self, recipe: Recipe, catalog: Catalog) -> Query:
         values = self.preferences
         affinities = np.where(np.isnan(self.stars), 0.0, affinity(self.stars)) if recipe.fit else self.preferences
         if recipe.query_damping:

@@ -33,7 +33,7 @@ from kindred.stores.port import Hits, Store, StoredUser, point_id_of
 from kindred.timing import Step, lap
 
 _ASKERS_BYTES = 32 * 2**20
-_OPINIONS_BYTES = 8 * 2**20
+_OPINIONS_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,9 +111,21 @@ class TestMemory:
         assert reader.read(first, [InlineRating("3", 5.0)]).rows.tolist() == [1, 2, 3]
         assert reader.read(first, []) is opinions
 
+    def test_the_same_query_is_made_once(self, reader: OpinionReader, catalog: Catalog) -> None:
+        """A query is remembered for its recipe and counts; with others it is made anew."""
+        opinions = reader.read(profile(i1=1, i2=2), [])
+        query = opinions.query(DEFAULT, catalog)
+        assert opinions.query(DEFAULT, catalog) is query
+        assert opinions.query(DEFAULT.with_numbers({"query_damping": 0.0}), catalog).values.tolist() == [1.0, 1.0]
+        catalog.counts.put(np.array([1]), np.array([1.0]), np.array([1.0]))
+        damped = opinions.query(DEFAULT, catalog)
+        assert (damped.values[0], damped.values[1]) == (1.0, query.values[1])
+        catalog.rows_of(np.array([77], np.uint32))
+        assert opinions.query(DEFAULT, catalog).size == 7
+
     def test_memory_is_bounded(self, catalog: Catalog) -> None:
         """Those who have not asked for the longest time are read again, and without memory everybody is."""
-        reader = OpinionReader(catalog, LikingWeighting(SCALE), SCALE, memory=3_500)
+        reader = OpinionReader(catalog, LikingWeighting(SCALE), SCALE, memory=5_000)
         profiles = [profile(i1=time) for time in range(4)]
         known = [reader.read(each, []) for each in profiles[:3]]
         assert reader.read(profiles[0], []) is known[0]

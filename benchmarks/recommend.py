@@ -147,10 +147,10 @@ async def query_vectors(data_dir: Path, most: int | None = None) -> dict[str, Sp
         if most is not None and len(queries) >= most:
             break
         for user in page[: None if most is None else most - len(queries)]:
-            current = user.profile.current
-            rows = catalog.rows_of(user.profile.items[current])
-            liking = store.metadata.weighting.preferences(user.profile.values[current])
+            items, ratings, _ = user.profile.ratings
+            rows = catalog.rows_of(items)
+            liking = store.metadata.weighting.preferences(ratings)
             values = liking / np.maximum(catalog.counts.rated[rows], 1) ** DEFAULT.query_damping
-            queries[user.user_id] = SparseVector(user.profile.items[current], values.astype(np.float32))
+            queries[user.user_id] = SparseVector(items, values.astype(np.float32))
     await store.close()
     return queries

@@ -15,7 +15,8 @@ from kindred.recipes import Recipe
 from kindred.ridge import LocalLeastSquares, Solution
 
 _STRONG = 0.25
-"""Scores of this part of the highest: a few in a hundred, and among them nearly always as many as are asked for."""
+"""Scores of this part of the highest: a tenth of those above 0 on MovieLens 100K, 2 % with 25 million ratings, and
+nearly always as many as are asked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -133,14 +133,14 @@ class RatingService(RatingServiceServicer):
         [user] = await backend.store.users([point_id_of(request.user_id)])
         profile = EMPTY_PROFILE if user is None else user.profile
         catalog = backend.catalog
-        current = profile.current
-        rows = catalog.rows_of(profile.items[current]).tolist()
+        items, values, rated_at = profile.ratings
+        rows = catalog.rows_of(items).tolist()
         ratings = sorted(
             zip(
-                (-profile.rated_at[current]).tolist(),
+                (-rated_at).tolist(),
                 [catalog.item(row).item_id for row in rows],
                 rows,
-                profile.values[current].tolist(),
+                values.tolist(),
                 strict=True,
             )
         )
